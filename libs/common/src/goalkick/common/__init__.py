@@ -1,0 +1,1 @@
+"""What every Goalkick service shares."""

@@ -1,0 +1,1 @@
+"""Settings: typed, frozen, checked at start-up."""

@@ -1,0 +1,1 @@
+"""Pure cores: state machines without I/O, clock or randomness."""

@@ -1,0 +1,268 @@
+"""Order events: risk's decisions and execution's reports. Key: account.
+
+Life of an order: Signal -> OrderApproved (or OrderRefused) -> OrderIntended -> [venue] ->
+OrderAccepted | OrderRejected | OrderUnknown -> OrderPartiallyFilled* -> OrderFilled |
+OrderCancelled | OrderExpired.
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+
+from goalkick.common.events.base import Event, Side
+from goalkick.common.values.ids import (
+    AccountId,
+    ClientOrderId,
+    EventId,
+    InstrumentId,
+    StrategyId,
+)
+
+
+class OrderKind(StrEnum):
+    """How an order trades."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP = "stop"
+
+
+class RefusalCode(StrEnum):
+    """Why risk refused; closed set, stable for machines."""
+
+    STALE_DATA = "stale_data"
+    SIGNAL_EXPIRED = "signal_expired"
+    VENUE_HALTED = "venue_halted"
+    TRADING_HALTED = "trading_halted"
+    DAILY_LOSS_REACHED = "daily_loss_reached"
+    DRAWDOWN_REACHED = "drawdown_reached"
+    INSTRUMENT_CAP = "instrument_cap"
+    GROSS_CAP = "gross_cap"
+    NET_CAP = "net_cap"
+    POSITION_COUNT_CAP = "position_count_cap"
+    BELOW_MIN_QUANTITY = "below_min_quantity"
+    BELOW_MIN_NOTIONAL = "below_min_notional"
+    INSUFFICIENT_CASH = "insufficient_cash"
+    UNKNOWN_INSTRUMENT = "unknown_instrument"
+    UNKNOWN_ORDER = "unknown_order"
+    NO_PRICE = "no_price"
+    INVALID_SIGNAL = "invalid_signal"
+    SHORT_NOT_ALLOWED = "short_not_allowed"
+    STOPPED_OUT = "stopped_out"
+
+
+class AccountEvent(Event, frozen=True, kw_only=True):
+    """An event about one account."""
+
+    account: AccountId
+
+    @property
+    def key(self) -> str:
+        """The account."""
+        return self.account
+
+
+class OrderRefused(AccountEvent, frozen=True, kw_only=True):
+    """Risk refused to turn a signal into an order.
+
+    Attributes:
+        cause: id of the signal.
+        quantity: what was asked for, in base currency; 0 where sizing could not be done.
+        code: the reason.
+        detail: for people: what was expected and what was found.
+        numbers: the figures that led to the refusal, by name.
+    """
+
+    cause: EventId
+    strategy: StrategyId
+    instrument: InstrumentId
+    side: Side
+    quantity: Decimal
+    code: RefusalCode
+    detail: str
+    numbers: dict[str, Decimal]
+
+    def natural_key(self) -> str:
+        """Account and signal."""
+        return f"{self.account}|{self.cause}"
+
+
+class OrderApproved(AccountEvent, frozen=True, kw_only=True):
+    """Risk's permission to trade, and the order itself. Only risk makes one.
+
+    Attributes:
+        order: id of the order, derived from its cause.
+        cause: id of the signal, or of the market event that triggered a protective exit.
+        client_order_id: the handle that the venue will know it by.
+        strategy: on whose behalf.
+        quantity: in base currency; a positive multiple of the lot size.
+        limit_price: for a limit order, in quote currency.
+        stop_price: for a stop order, in quote currency.
+        reduce_only: may only bring the position nearer to zero.
+        expires_at_ns: execution must not send it from this time on; 0 = never.
+        reason: for people; short.
+    """
+
+    order: EventId
+    cause: EventId
+    client_order_id: ClientOrderId
+    strategy: StrategyId
+    instrument: InstrumentId
+    side: Side
+    quantity: Decimal
+    kind: OrderKind = OrderKind.MARKET
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    reduce_only: bool = False
+    expires_at_ns: int = 0
+    reason: str = ""
+
+    def natural_key(self) -> str:
+        """The order's id."""
+        return self.order
+
+
+class CancelRequested(AccountEvent, frozen=True, kw_only=True):
+    """Risk wants a working order gone."""
+
+    order: EventId
+    cause: EventId
+    reason: str
+
+    def natural_key(self) -> str:
+        """Order and cause."""
+        return f"{self.order}|{self.cause}"
+
+
+class OrderReport(AccountEvent, frozen=True, kw_only=True):
+    """Something that execution reports about one order."""
+
+    order: EventId
+    instrument: InstrumentId
+
+    def natural_key(self) -> str:
+        """The order's id: such a report comes once for each order."""
+        return self.order
+
+
+class OrderIntended(OrderReport, frozen=True, kw_only=True):
+    """Execution is about to call the venue: written to the log before the call."""
+
+    client_order_id: ClientOrderId
+
+
+class OrderAccepted(OrderReport, frozen=True, kw_only=True):
+    """The venue has the order."""
+
+    venue_order_id: str
+
+
+class OrderRejected(OrderReport, frozen=True, kw_only=True):
+    """The venue does not want the order, or it can no longer be sent; nothing was traded."""
+
+    reason: str
+
+
+class Fill(OrderReport, frozen=True, kw_only=True):
+    """A trade of one of our orders.
+
+    Attributes:
+        trade_id: the venue's id of the trade; a fill is booked once for each.
+        venue_time_ns: the venue's time of the trade; may be before `time_ns`.
+        quantity: traded now, in base currency; positive.
+        price: in quote currency.
+        fee: paid, in `fee_currency`; negative for a rebate.
+        slippage: cost against the price that the fill model started from, in quote currency;
+            0 where the venue is real.
+        filled: traded in all so far, in base currency.
+        remaining: still to be traded, in base currency.
+    """
+
+    strategy: StrategyId
+    trade_id: str
+    venue_time_ns: int
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+    slippage: Decimal
+    filled: Decimal
+    remaining: Decimal
+
+    def natural_key(self) -> str:
+        """Order and the venue's trade id."""
+        return f"{self.order}|{self.trade_id}"
+
+
+class OrderPartiallyFilled(Fill, frozen=True, kw_only=True):
+    """Part of an order was traded; more may follow."""
+
+
+class OrderFilled(Fill, frozen=True, kw_only=True):
+    """The last part of an order was traded."""
+
+
+class OrderCancelled(OrderReport, frozen=True, kw_only=True):
+    """The venue took the order out of its book at our wish."""
+
+    filled: Decimal
+    reason: str
+
+
+class OrderExpired(OrderReport, frozen=True, kw_only=True):
+    """The venue took the order out of its book by its own rules."""
+
+    filled: Decimal
+    reason: str
+
+
+class OrderUnknown(OrderReport, frozen=True, kw_only=True):
+    """Nobody can say whether the venue has the order; only the venue's evidence ends this."""
+
+    reason: str
+
+
+class PositionChanged(AccountEvent, frozen=True, kw_only=True):
+    """The position after a fill.
+
+    Attributes:
+        cause: id of the fill.
+        quantity: signed, in base currency; negative is short.
+        cost: signed cost of the open quantity in quote currency (average price x quantity).
+        realised: profit realised so far, before fees, in quote currency.
+        fees: paid so far, in quote currency.
+    """
+
+    cause: EventId
+    instrument: InstrumentId
+    quantity: Decimal
+    cost: Decimal
+    realised: Decimal
+    fees: Decimal
+
+    @property
+    def average_price(self) -> Decimal | None:
+        """Average entry price of the open quantity; None when flat."""
+        return self.cost / self.quantity if self.quantity else None
+
+    def natural_key(self) -> str:
+        """Account, instrument and cause."""
+        return f"{self.account}|{self.instrument}|{self.cause}"
+
+
+class BalanceChanged(AccountEvent, frozen=True, kw_only=True):
+    """Cash after a fill or a transfer.
+
+    Attributes:
+        cause: id of what changed it; the account's name for the opening balance.
+        currency: which cash.
+        total: in that currency; negative is borrowed.
+    """
+
+    cause: str
+    currency: str
+    total: Decimal
+
+    def natural_key(self) -> str:
+        """Account, currency and cause."""
+        return f"{self.account}|{self.currency}|{self.cause}"

@@ -1,0 +1,228 @@
+"""THE table of topics: what flows, who says it, who listens, and in which order within a moment.
+
+The only place where a topic is named. Topics are created from this table and never automatically.
+
+Order. All events of one moment (`time_ns`) are handled in the order of their topic's `rank`, and
+within a rank in the order in which they were sent, producers' partitions sorted by key. The
+in-memory bus and the Kafka runtime both follow it, which is why they decide alike:
+
+    0 market and control -> 1 reports -> 2 features -> 3 forecasts -> 4 signals -> 5 decisions
+
+Decisions lead to further reports of the same moment (phase 1): those only bring risk's books up to
+date. Risk emits nothing in answer to a report, so a moment always ends.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import msgspec
+
+from goalkick.common.events import control, feature, market, order, prediction, signal
+from goalkick.common.events.base import Event
+from goalkick.common.values.time import NS_PER_DAY
+
+Reading = Literal["shared", "broadcast"]
+"""How copies of a consumer share a topic: `shared` divides its partitions among them,
+`broadcast` lets each copy read all of them."""
+
+Key = Literal["instrument", "account", "scope"]
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the table.
+
+    Attributes:
+        name: `goalkick.<family>.<event>.v<major>`.
+        events: the types that travel on it; each type is on exactly one topic.
+        key: what the partition is chosen by.
+        partitions: how many, unless the settings say otherwise.
+        retention_ns: how long the broker keeps records; 0 = for ever.
+        producer: the service that writes it; `operator` is a person's command.
+        consumers: service -> how its copies share the topic.
+        rank: place within a moment, see the module's text.
+        feedback: whether it leads back up the chain (only one may).
+        about: one line for people.
+    """
+
+    name: str
+    events: tuple[type[Event], ...]
+    key: Key
+    partitions: int
+    retention_ns: int
+    producer: str
+    consumers: Mapping[str, Reading]
+    rank: int
+    feedback: bool = False
+    about: str
+
+
+TOPICS: tuple[Topic, ...] = (
+    Topic(
+        name="goalkick.control.command.v1",
+        events=(
+            control.Halt,
+            control.Resume,
+            control.ActivateStrategy,
+            control.DeactivateStrategy,
+        ),
+        key="scope",
+        partitions=1,
+        retention_ns=0,
+        producer="operator",
+        consumers={"strategy": "broadcast", "risk": "broadcast"},
+        rank=0,
+        about="What people tell the platform: halt, resume, activate, deactivate.",
+    ),
+    Topic(
+        name="goalkick.market.bar.v1",
+        events=(
+            market.InstrumentListed,
+            market.BarClosed,
+            market.GapDetected,
+            market.FeedStale,
+            market.FeedRecovered,
+            market.VenueStatusChanged,
+            market.FundingSettled,
+            control.TimeAdvanced,
+        ),
+        key="instrument",
+        partitions=6,
+        retention_ns=30 * NS_PER_DAY,
+        producer="ingest",
+        consumers={"feature": "shared", "risk": "broadcast", "execution": "broadcast"},
+        rank=0,
+        about="Bars, and what must be known about them: rules, gaps, staleness, venue status.",
+    ),
+    Topic(
+        name="goalkick.market.trade.v1",
+        events=(market.TradePrinted,),
+        key="instrument",
+        partitions=6,
+        retention_ns=7 * NS_PER_DAY,
+        producer="ingest",
+        consumers={},
+        rank=0,
+        about="Every trade of the venue.",
+    ),
+    Topic(
+        name="goalkick.market.quote.v1",
+        events=(market.QuoteChanged,),
+        key="instrument",
+        partitions=6,
+        retention_ns=7 * NS_PER_DAY,
+        producer="ingest",
+        consumers={"execution": "broadcast"},
+        rank=0,
+        about="Best bid and ask.",
+    ),
+    Topic(
+        name="goalkick.market.book.v1",
+        events=(market.BookSnapshotTaken, market.BookChanged),
+        key="instrument",
+        partitions=6,
+        retention_ns=NS_PER_DAY,
+        producer="ingest",
+        consumers={},
+        rank=0,
+        about="Order book snapshots and changes.",
+    ),
+    Topic(
+        name="goalkick.feature.vector.v1",
+        events=(feature.FeatureVector,),
+        key="instrument",
+        partitions=6,
+        retention_ns=30 * NS_PER_DAY,
+        producer="feature",
+        consumers={"prediction": "shared", "strategy": "shared"},
+        rank=2,
+        about="Features of an instrument at the close of a bar.",
+    ),
+    Topic(
+        name="goalkick.prediction.forecast.v1",
+        events=(prediction.ForecastMade,),
+        key="instrument",
+        partitions=6,
+        retention_ns=30 * NS_PER_DAY,
+        producer="prediction",
+        consumers={"strategy": "shared"},
+        rank=3,
+        about="What a model expects.",
+    ),
+    Topic(
+        name="goalkick.signal.target.v1",
+        events=(signal.Signal,),
+        key="instrument",
+        partitions=6,
+        retention_ns=30 * NS_PER_DAY,
+        producer="strategy",
+        consumers={"risk": "broadcast"},
+        rank=4,
+        about="The position that a strategy wants.",
+    ),
+    Topic(
+        name="goalkick.order.decision.v1",
+        events=(
+            order.OrderApproved,
+            order.OrderRefused,
+            order.CancelRequested,
+            control.TradingHalted,
+            control.TradingResumed,
+        ),
+        key="account",
+        partitions=3,
+        retention_ns=0,
+        producer="risk",
+        consumers={"execution": "shared"},
+        rank=5,
+        about="What risk approved, refused, wants cancelled, halted and resumed.",
+    ),
+    Topic(
+        name="goalkick.order.report.v1",
+        events=(
+            order.OrderIntended,
+            order.OrderAccepted,
+            order.OrderRejected,
+            order.OrderPartiallyFilled,
+            order.OrderFilled,
+            order.OrderCancelled,
+            order.OrderExpired,
+            order.OrderUnknown,
+            order.PositionChanged,
+            order.BalanceChanged,
+        ),
+        key="account",
+        partitions=3,
+        retention_ns=0,
+        producer="execution",
+        consumers={"risk": "shared"},
+        rank=1,
+        feedback=True,
+        about="What became of each order; positions and balances.",
+    ),
+)
+
+SERVICES: tuple[str, ...] = (
+    "ingest",
+    "feature",
+    "prediction",
+    "strategy",
+    "risk",
+    "execution",
+)
+"""In the order of the flow."""
+
+TOPIC_OF: Mapping[type[Event], Topic] = MappingProxyType(
+    {event: topic for topic in TOPICS for event in topic.events}
+)
+"""Event type -> its topic."""
+
+
+def inputs_of(service: str) -> tuple[Topic, ...]:
+    """The topics that `service` consumes, in order of rank."""
+    return tuple(sorted((t for t in TOPICS if service in t.consumers), key=lambda t: t.rank))
+
+
+def outputs_of(service: str) -> tuple[Topic, ...]:
+    """The topics that `service` produces."""
+    return tuple(topic for topic in TOPICS if topic.producer == service)

@@ -1,0 +1,1 @@
+"""Value types that every event is made of: money, time, ids, instruments."""

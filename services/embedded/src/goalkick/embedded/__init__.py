@@ -1,0 +1,1 @@
+"""Goalkick's embedded service."""

@@ -1,0 +1,1 @@
+"""Goalkick's prediction service."""

@@ -1,0 +1,1 @@
+"""Goalkick's risk service."""

@@ -1,0 +1,1 @@
+"""Goalkick's strategy service."""
