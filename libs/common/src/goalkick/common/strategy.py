@@ -15,7 +15,7 @@ a target. One instance exists for each instrument that the strategy runs on.
             return f"ema_{self.params.fast}", f"ema_{self.params.slow}"
 
         def on_features(self, features: FeatureVector) -> Iterable[Signal]:
-            fast, slow = (features[name] for name in self.needs())
+            fast, slow = self.needed(features)
             yield self.target(features, 1.0 if fast > slow else 0.0)
 """
 
@@ -62,6 +62,8 @@ class Strategy(Generic[P]):
         self.instrument = instrument
         self.params = params
         self.memory: dict[str, Any] = {}
+        self._names: tuple[str, ...] = ()
+        self._positions: tuple[int, ...] = ()
         self.start()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -82,6 +84,18 @@ class Strategy(Generic[P]):
         needs none.
         """
         return ()
+
+    def needed(self, features: FeatureVector) -> list[float]:
+        """The values of `needs()`, in its order.
+
+        Raises:
+            ValueError: one of them is not ready; cannot happen inside `on_features`.
+        """
+        if features.names is not self._names:
+            self._positions = tuple(features.names.index(name) for name in self.needs())
+            self._names = features.names
+        values = features.values
+        return [values[position] for position in self._positions]
 
     def on_features(self, features: FeatureVector) -> Iterable[Signal]:
         """A bar closed, and all that the strategy needs is ready."""

@@ -1,1 +1,1 @@
-"""Goalkick's strategy service."""
+"""Strategy: features and forecasts in, targets out."""
