@@ -38,7 +38,8 @@ font-variant-numeric:tabular-nums}td,th{padding:.25rem .5rem;border-bottom:1px s
 text-align:right}td:first-child,th:first-child{text-align:left}.pos{color:var(--good)}
 .neg{color:var(--bad)}.figures{display:grid;gap:0 2rem;
 grid-template-columns:repeat(auto-fill,minmax(290px,1fr))}
-.figures div{display:flex;justify-content:space-between;border-bottom:1px solid var(--rule);padding:.25rem 0}
+.figures div{display:flex;justify-content:space-between;padding:.25rem 0;
+border-bottom:1px solid var(--rule)}
 """
 
 

@@ -1,0 +1,313 @@
+"""The execution core: approved orders in, venue commands and order reports out.
+
+It says what it is about to do (`OrderIntended`) before it does it (`PlaceOrder`), places each
+order once, and books each trade once. It never guesses what a venue did.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from goalkick.common.core.errors import InvariantError
+from goalkick.common.core.machine import Handler
+from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
+from goalkick.common.events.base import Event
+from goalkick.common.events.market import InstrumentListed
+from goalkick.common.events.order import (
+    BalanceChanged,
+    CancelRequested,
+    OrderAccepted,
+    OrderApproved,
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderIntended,
+    OrderPartiallyFilled,
+    OrderRejected,
+    OrderUnknown,
+    PositionChanged,
+)
+from goalkick.common.events.venue import (
+    CancelOrder,
+    PlaceOrder,
+    QueryOrder,
+    VenueAccepted,
+    VenueClosed,
+    VenueEvent,
+    VenueNotFound,
+    VenueRejected,
+    VenueTraded,
+    VenueUnreachable,
+)
+from goalkick.common.values.ids import ClientOrderId, client_order_id
+from goalkick.execution.ledger import Ledger
+from goalkick.execution.order_state import Order, OrderStatus
+from goalkick.execution.settings import ExecutionSettings
+
+_CORE = "execution/1"
+
+REMEMBERED = 10_000
+"""Finished orders whose ids are kept, so that a repeated approval is not placed again. The runtime
+drops repetitions by position in the log; this is the second line."""
+
+
+class _State(msgspec.Struct):
+    opened: bool
+    ledger: Ledger
+    working: dict[ClientOrderId, Order]
+    finished: list[ClientOrderId]
+
+
+class ExecutionCore:
+    """Answers for the orders of one account."""
+
+    def __init__(self, settings: ExecutionSettings) -> None:
+        """Starts with the opening balance and no orders."""
+        self._account = settings.account
+        self._currency = settings.currency
+        self._fingerprint = f"{settings.account}|{settings.currency}"
+        self._state = _State(False, Ledger(settings.initial_cash), {}, [])
+        self._finished: dict[ClientOrderId, None] = {}
+        self.handlers: Mapping[type[Event], Handler] = {
+            InstrumentListed: self._on_listed,
+            OrderApproved: self._on_approved,
+            CancelRequested: self._on_cancel,
+            VenueAccepted: self._on_accepted,
+            VenueRejected: self._on_rejected,
+            VenueTraded: self._on_traded,
+            VenueClosed: self._on_closed,
+            VenueUnreachable: self._on_unreachable,
+            VenueNotFound: self._on_not_found,
+        }
+
+    @property
+    def ledger(self) -> Ledger:
+        """Positions and cash; to be read, not changed."""
+        return self._state.ledger
+
+    @property
+    def working(self) -> Mapping[ClientOrderId, Order]:
+        """Orders that have not ended; to be read, not changed."""
+        return self._state.working
+
+    def snapshot(self) -> bytes:
+        """Ledger, working orders and the ids of finished ones."""
+        self._state.finished = list(self._finished)
+        return encode_snapshot(_CORE, self._fingerprint, self._state)
+
+    def restore(self, data: bytes) -> None:
+        """Takes over a snapshot.
+
+        Raises:
+            InvalidDataError: it is of another account or currency.
+        """
+        self._state = decode_snapshot(data, _CORE, self._fingerprint, _State)
+        self._finished = dict.fromkeys(self._state.finished)
+
+    def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
+        """The first instrument opens the account's book."""
+        if self._state.opened:
+            return ()
+        self._state.opened = True
+        return (self._balance(event.time_ns, self._account),)
+
+    def _on_approved(self, approved: OrderApproved) -> Sequence[Event]:
+        handle = approved.client_order_id
+        if handle in self._state.working or handle in self._finished:
+            return ()
+        if 0 < approved.expires_at_ns <= approved.time_ns:
+            self._remember(handle)
+            return (self._rejected(approved, approved.time_ns, "expired before it was placed"),)
+        self._state.working[handle] = Order(approved)
+        return (
+            OrderIntended(
+                time_ns=approved.time_ns,
+                account=approved.account,
+                order=approved.order,
+                instrument=approved.instrument,
+                client_order_id=handle,
+            ),
+            PlaceOrder(
+                time_ns=approved.time_ns,
+                client_order_id=handle,
+                instrument=approved.instrument,
+                side=approved.side,
+                quantity=approved.quantity,
+                kind=approved.kind,
+                limit_price=approved.limit_price,
+                stop_price=approved.stop_price,
+                reduce_only=approved.reduce_only,
+            ),
+        )
+
+    def _on_cancel(self, request: CancelRequested) -> Sequence[Event]:
+        handle = client_order_id(request.order)
+        order = self._state.working.get(handle)
+        if order is None:
+            return ()
+        return (
+            CancelOrder(
+                time_ns=request.time_ns,
+                client_order_id=handle,
+                instrument=order.approved.instrument,
+                venue_order_id=order.venue_order_id,
+            ),
+        )
+
+    def _on_accepted(self, answer: VenueAccepted) -> Sequence[Event]:
+        order = self._order(answer)
+        if order is None or order.status not in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
+            return ()
+        order.advance(OrderStatus.ACCEPTED)
+        order.venue_order_id = answer.venue_order_id
+        return (
+            OrderAccepted(
+                time_ns=answer.time_ns,
+                account=self._account,
+                order=order.approved.order,
+                instrument=answer.instrument,
+                venue_order_id=answer.venue_order_id,
+            ),
+        )
+
+    def _on_rejected(self, answer: VenueRejected) -> Sequence[Event]:
+        order = self._order(answer)
+        if order is None:
+            return ()
+        order.advance(OrderStatus.REJECTED)
+        self._finish(order)
+        return (self._rejected(order.approved, answer.time_ns, answer.reason),)
+
+    def _on_traded(self, trade: VenueTraded) -> Sequence[Event]:
+        order = self._order(trade)
+        if order is None or not order.book(trade.trade_id, trade.quantity):
+            return ()
+        if order.status is OrderStatus.FILLED:
+            kind: type[OrderFilled | OrderPartiallyFilled] = OrderFilled
+            self._finish(order)
+        else:
+            kind = OrderPartiallyFilled
+        approved = order.approved
+        if trade.fee_currency != self._currency:
+            raise InvariantError(
+                f"order {trade.client_order_id}: expected a fee in {self._currency}, "
+                f"found {trade.fee_currency}"
+            )
+        fill = kind(
+            time_ns=trade.time_ns,
+            account=self._account,
+            order=approved.order,
+            instrument=trade.instrument,
+            strategy=approved.strategy,
+            trade_id=trade.trade_id,
+            venue_time_ns=trade.venue_time_ns,
+            side=trade.side,
+            quantity=trade.quantity,
+            price=trade.price,
+            fee=trade.fee,
+            fee_currency=trade.fee_currency,
+            slippage=trade.slippage,
+            filled=order.filled,
+            remaining=order.remaining,
+        )
+        position = self._state.ledger.book(
+            trade.instrument, trade.side, trade.quantity, trade.price, trade.fee
+        )
+        cause = fill.id
+        changed = PositionChanged(
+            time_ns=trade.time_ns,
+            account=self._account,
+            cause=cause,
+            instrument=trade.instrument,
+            quantity=position.quantity,
+            cost=position.cost,
+            realised=position.realised,
+            fees=position.fees,
+        )
+        return fill, changed, self._balance(trade.time_ns, cause)
+
+    def _on_closed(self, answer: VenueClosed) -> Sequence[Event]:
+        order = self._order(answer)
+        if order is None:
+            return ()
+        order.advance(OrderStatus.CANCELLED if answer.cancelled else OrderStatus.EXPIRED)
+        self._finish(order)
+        kind: Callable[..., Event] = OrderCancelled if answer.cancelled else OrderExpired
+        return (kind(filled=order.filled, **self._about(order, answer)),)
+
+    def _on_unreachable(self, answer: VenueUnreachable) -> Sequence[Event]:
+        """Reports the doubt, and asks the venue: never sends again on a guess."""
+        order = self._order(answer)
+        if order is None:
+            return ()
+        query = QueryOrder(
+            time_ns=answer.time_ns,
+            client_order_id=answer.client_order_id,
+            instrument=answer.instrument,
+        )
+        if order.status is OrderStatus.UNKNOWN:
+            return (query,)
+        order.advance(OrderStatus.UNKNOWN)
+        return OrderUnknown(**self._about(order, answer)), query
+
+    def _on_not_found(self, answer: VenueNotFound) -> Sequence[Event]:
+        """The venue's evidence that an order of unknown fate never arrived."""
+        order = self._order(answer)
+        if order is None:
+            return ()
+        order.advance(OrderStatus.REJECTED)
+        self._finish(order)
+        reason = "the venue does not know the order"
+        return (self._rejected(order.approved, answer.time_ns, reason),)
+
+    def _order(self, answer: VenueEvent) -> Order | None:
+        """The order that an answer is about; None if it ended before.
+
+        Raises:
+            InvariantError: nobody here ever placed such an order.
+        """
+        order = self._state.working.get(answer.client_order_id)
+        if order is None and answer.client_order_id not in self._finished:
+            raise InvariantError(
+                f"execution: expected news of an order of ours, found {type(answer).__name__} of "
+                f"{answer.client_order_id}"
+            )
+        return order
+
+    def _finish(self, order: Order) -> None:
+        handle = order.approved.client_order_id
+        del self._state.working[handle]
+        self._remember(handle)
+
+    def _remember(self, handle: ClientOrderId) -> None:
+        self._finished[handle] = None
+        if len(self._finished) > REMEMBERED:
+            del self._finished[next(iter(self._finished))]
+
+    def _about(self, order: Order, answer: Any) -> dict[str, Any]:
+        return {
+            "time_ns": answer.time_ns,
+            "account": self._account,
+            "order": order.approved.order,
+            "instrument": answer.instrument,
+            "reason": answer.reason,
+        }
+
+    def _rejected(self, approved: OrderApproved, time_ns: int, reason: str) -> OrderRejected:
+        return OrderRejected(
+            time_ns=time_ns,
+            account=self._account,
+            order=approved.order,
+            instrument=approved.instrument,
+            reason=reason,
+        )
+
+    def _balance(self, time_ns: int, cause: str) -> BalanceChanged:
+        return BalanceChanged(
+            time_ns=time_ns,
+            account=self._account,
+            cause=cause,
+            currency=self._currency,
+            total=self._state.ledger.cash,
+        )

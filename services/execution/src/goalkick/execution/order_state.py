@@ -1,0 +1,106 @@
+"""The life of an order: its states, and the only legal ways from one to the next."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+
+import msgspec
+
+from goalkick.common.core.errors import InvariantError
+from goalkick.common.events.order import OrderApproved
+from goalkick.common.values.money import ZERO
+
+
+class OrderStatus(StrEnum):
+    """Where an order stands."""
+
+    INTENDED = "intended"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+
+
+_S = OrderStatus
+_ENDS = {_S.PARTIALLY_FILLED, _S.FILLED, _S.CANCELLED, _S.EXPIRED}
+
+LEGAL: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
+    {
+        # A venue may trade or close an order before its acceptance reaches us.
+        _S.INTENDED: frozenset({_S.ACCEPTED, _S.REJECTED, _S.UNKNOWN, *_ENDS}),
+        _S.ACCEPTED: frozenset({_S.UNKNOWN, *_ENDS}),
+        _S.PARTIALLY_FILLED: frozenset({_S.UNKNOWN, *_ENDS}),
+        # Only the venue's evidence leads out of the unknown.
+        _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.REJECTED, *_ENDS}),
+        _S.FILLED: frozenset(),
+        _S.CANCELLED: frozenset(),
+        _S.EXPIRED: frozenset(),
+        _S.REJECTED: frozenset(),
+    }
+)
+"""From each state, the states that may follow; none after an end."""
+
+
+class Order(msgspec.Struct):
+    """An order that execution answers for.
+
+    Attributes:
+        approved: what risk approved.
+        status: where it stands.
+        filled: traded so far, in base currency; never above the approved quantity.
+        venue_order_id: the venue's handle, "" before it is known.
+        trades: the venue's ids of the trades that are booked.
+    """
+
+    approved: OrderApproved
+    status: OrderStatus = OrderStatus.INTENDED
+    filled: Decimal = ZERO
+    venue_order_id: str = ""
+    trades: list[str] = msgspec.field(default_factory=list)
+
+    @property
+    def remaining(self) -> Decimal:
+        """Still to be traded, in base currency."""
+        return self.approved.quantity - self.filled
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return not LEGAL[self.status]
+
+    def advance(self, status: OrderStatus) -> None:
+        """Moves on.
+
+        Raises:
+            InvariantError: `status` may not follow the present one.
+        """
+        if status not in LEGAL[self.status]:
+            allowed = ", ".join(sorted(LEGAL[self.status])) or "nothing: it has ended"
+            raise InvariantError(
+                f"order {self.approved.client_order_id}: after {self.status} expected {allowed}; "
+                f"found {status}"
+            )
+        self.status = status
+
+    def book(self, trade_id: str, quantity: Decimal) -> bool:
+        """Books one trade; False if it is booked already.
+
+        Raises:
+            InvariantError: it trades more than the order has left, or the order has ended.
+        """
+        if trade_id in self.trades:
+            return False
+        if quantity <= 0 or quantity > self.remaining:
+            raise InvariantError(
+                f"order {self.approved.client_order_id}: expected a trade of at most "
+                f"{self.remaining}, found {quantity} in trade {trade_id}"
+            )
+        done = quantity == self.remaining
+        self.advance(OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED)
+        self.filled += quantity
+        self.trades.append(trade_id)
+        return True

@@ -1,0 +1,86 @@
+"""Execution against the paper venue, as one core: commands and answers stay inside."""
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from goalkick.common.core.machine import Handler
+from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
+from goalkick.common.events.base import Event
+from goalkick.common.events.market import BarClosed, InstrumentListed, QuoteChanged
+from goalkick.common.events.order import CancelRequested, OrderApproved
+from goalkick.common.events.venue import VenueEvent
+from goalkick.execution.core import ExecutionCore
+from goalkick.execution.paper_venue import PaperVenueCore
+from goalkick.execution.settings import ExecutionSettings
+
+_CORE = "paper_execution/1"
+
+
+class _State(msgspec.Struct):
+    execution: bytes
+    venue: bytes
+
+
+class PaperExecution:
+    """The execution core and a paper venue, chained."""
+
+    def __init__(self, settings: ExecutionSettings) -> None:
+        """Builds both."""
+        self.execution = ExecutionCore(settings)
+        self._venue = PaperVenueCore(settings)
+        self._bar = self._venue.handlers[BarClosed]
+        self._commands: dict[type[Event], Handler] = {
+            kind: handler
+            for handlers in (self._venue.handlers, self.execution.handlers)
+            for kind, handler in handlers.items()
+            if issubclass(kind, VenueEvent)
+        }
+        self.handlers: Mapping[type[Event], Handler] = {
+            InstrumentListed: self._on_listed,
+            BarClosed: self._on_bar,
+            QuoteChanged: lambda quote: self._settle(self._venue.handlers[QuoteChanged](quote)),
+            OrderApproved: lambda order: self._settle(
+                self.execution.handlers[OrderApproved](order)
+            ),
+            CancelRequested: lambda request: self._settle(
+                self.execution.handlers[CancelRequested](request)
+            ),
+        }
+
+    def snapshot(self) -> bytes:
+        """Both states."""
+        state = _State(self.execution.snapshot(), self._venue.snapshot())
+        return encode_snapshot(_CORE, "", state)
+
+    def restore(self, data: bytes) -> None:
+        """Takes over a snapshot.
+
+        Raises:
+            InvalidDataError: it is of another account or currency.
+        """
+        state = decode_snapshot(data, _CORE, "", _State)
+        self.execution.restore(state.execution)
+        self._venue.restore(state.venue)
+
+    def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
+        self._venue.handlers[InstrumentListed](event)
+        return self.execution.handlers[InstrumentListed](event)
+
+    def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
+        answers = self._bar(bar)
+        return self._settle(answers) if answers else ()
+
+    def _settle(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Carries commands and answers to and fro until only reports are left."""
+        queue = deque(events)
+        reports: list[Event] = []
+        while queue:
+            event = queue.popleft()
+            handler = self._commands.get(type(event))
+            if handler is None:
+                reports.append(event)
+            else:
+                queue.extend(handler(event))
+        return reports
