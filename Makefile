@@ -1,0 +1,64 @@
+# Goalkick's commands. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+VENV := .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+OURS := -e libs/common $(addprefix -e ,$(wildcard services/*))
+PACKAGES := $(wildcard libs/*/src services/*/src)
+
+help: ## what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "expected Python 3.11 or newer as $(PYTHON), found $$($(PYTHON) --version); set PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(BIN)/python requirements/run.txt $(wildcard libs/*/pyproject.toml services/*/pyproject.toml)
+	@echo "installing what Goalkick needs to run (once, some minutes) ..." >&2
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps $(OURS)
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@echo "installing what tests and checks need (once, some minutes) ..." >&2
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.dev ## make .venv with everything that development needs
+
+run: $(VENV)/.run ## paper-trade a simulated market (ARGS="--duration 60s" passes options)
+	@$(BIN)/goalkick run $(ARGS)
+
+test: $(VENV)/.dev ## all tests, with coverage of the cores
+	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+
+test-fast: $(VENV)/.dev ## the tests that need no server and no long run (under a minute)
+	$(BIN)/python -m pytest -m "not kafka and not slow" $(ARGS)
+
+lint: $(VENV)/.dev ## style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES) tests
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into the one style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## measure (ARGS="--short" for less); fails on a wrong answer only
+	$(BIN)/python -m tests.bench $(ARGS)
+
+lock: $(VENV)/.dev ## renew the locked requirements
+	@for name in run dev; do \
+	  $(BIN)/uv pip compile -q --upgrade --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
+	    requirements/$$name.in -o requirements/$$name.txt; \
+	done
+
+clean: ## remove what the tools left behind; keeps .venv and your data
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	find libs services tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help setup run test test-fast lint format bench lock clean
