@@ -1,0 +1,185 @@
+"""What risk knows: one book for each instrument, one slot for each strategy on it. Data only."""
+
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from goalkick.common.events.market import VenueStatus
+from goalkick.common.events.order import RefusalCode
+from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
+from goalkick.common.values.instruments import Instrument
+from goalkick.common.values.money import ZERO
+from goalkick.common.values.time import NS_PER_YEAR
+
+VOLATILITY_DECAY = 0.94
+"""Weight of the past in the variance of returns (RiskMetrics 1996, daily data)."""
+
+VOLATILITY_READY = 20
+"""Returns to see before the variance is believed."""
+
+
+class Slot(msgspec.Struct):
+    """What one strategy wants of one instrument.
+
+    Attributes:
+        target: the target last acted upon, in [-1, 1].
+        wanted: signed quantity that it was sized to; kept until the target changes.
+        refused: why the latest change was refused; None if it was not.
+        blocked: sign of the target that a protective exit blocks until the target changes.
+    """
+
+    target: float = 0.0
+    wanted: Decimal = ZERO
+    refused: RefusalCode | None = None
+    blocked: int = 0
+
+
+class Book(msgspec.Struct):
+    """One instrument.
+
+    Attributes:
+        rules: its venue's rules; None before they are known.
+        price: last close, quote currency; None before the first bar.
+        bar_ns: close of the last bar; 0 before the first.
+        interval_ns: length of the last bar.
+        stale: whether the feed says that it is silent.
+        status: what the venue allows.
+        position: signed, base currency.
+        average: average entry price of the position; None when flat.
+        best: most favourable price since entry; None when flat.
+        working: signed quantity still to be traded, by order.
+        working_sum: their sum.
+        unknown: orders whose fate nobody knows.
+        slots: by strategy.
+        wanted: sum of what the strategies want.
+        variance: of log returns per bar, exponentially weighted.
+        returns: how many returns are in it.
+    """
+
+    rules: Instrument | None = None
+    price: Decimal | None = None
+    bar_ns: int = 0
+    interval_ns: int = 0
+    stale: bool = False
+    status: VenueStatus = VenueStatus.TRADING
+    position: Decimal = ZERO
+    average: Decimal | None = None
+    best: Decimal | None = None
+    working: dict[EventId, Decimal] = msgspec.field(default_factory=dict)
+    working_sum: Decimal = ZERO
+    unknown: list[EventId] = msgspec.field(default_factory=list)
+    slots: dict[StrategyId, Slot] = msgspec.field(default_factory=dict)
+    wanted: Decimal = ZERO
+    variance: float = 0.0
+    returns: int = 0
+
+    @property
+    def expected(self) -> Decimal:
+        """The position once all working orders have traded."""
+        return self.position + self.working_sum
+
+    @property
+    def buying(self) -> Iterator[Decimal]:
+        """Quantities of the working buys."""
+        return (quantity for quantity in self.working.values() if quantity > 0)
+
+    @property
+    def worst(self) -> Decimal:
+        """The largest position, in absolute value, that working orders can lead to."""
+        return self.worst_with(ZERO)
+
+    def worst_with(self, quantity: Decimal) -> Decimal:
+        """The same with one more order of a signed `quantity`.
+
+        Any part of the orders may trade, in any order: all buys and no sell, or the reverse.
+        """
+        up = down = self.position
+        for working in (*self.working.values(), quantity):
+            if working > 0:
+                up += working
+            else:
+                down += working
+        return max(abs(up), abs(down))
+
+    @property
+    def volatility(self) -> float | None:
+        """Annualised volatility of the instrument's returns; None before it is believable."""
+        if self.returns < VOLATILITY_READY or not self.interval_ns:
+            return None
+        return math.sqrt(self.variance * NS_PER_YEAR / self.interval_ns)
+
+    def learn_return(self, price: Decimal) -> None:
+        """Adds the log return from the last price to `price` to the variance."""
+        if self.price:
+            squared = math.log(float(price) / float(self.price)) ** 2
+            if self.returns:
+                squared += VOLATILITY_DECAY * (self.variance - squared)
+            self.variance = squared
+            self.returns += 1
+
+    def sum_wanted(self) -> None:
+        """Brings `wanted` up to date with the slots."""
+        self.wanted = sum((slot.wanted for slot in self.slots.values()), ZERO)
+
+    def drop(self, order: EventId) -> None:
+        """An order has ended: nothing of it is working any more."""
+        self.working_sum -= self.working.pop(order, ZERO)
+        if order in self.unknown:
+            self.unknown.remove(order)
+
+    def traded(self, order: EventId, signed: Decimal) -> None:
+        """Part of a working order has traded; the position is reported separately."""
+        if order in self.working:
+            self.working[order] -= signed
+            self.working_sum -= signed
+
+
+class Halts(msgspec.Struct):
+    """What stops new risk in the whole account.
+
+    Attributes:
+        operator: scopes that a person has halted.
+        daily: the day's loss limit was reached.
+        drawdown: the drawdown limit was reached.
+    """
+
+    operator: list[str] = msgspec.field(default_factory=list)
+    daily: bool = False
+    drawdown: bool = False
+
+
+class Account(msgspec.Struct):
+    """The account as a whole.
+
+    Attributes:
+        now_ns: the latest event time that was seen.
+        cash: quote currency; 0 before the opening balance is reported.
+        opened: whether a balance was reported.
+        books: by instrument.
+        day_ns: start of the present UTC day.
+        day_equity: equity at the start of the day.
+        peak: highest equity.
+        floor: equity at which a limit is reached; below it nothing new is risked.
+        halts: what stops new risk.
+    """
+
+    now_ns: int = 0
+    cash: Decimal = ZERO
+    opened: bool = False
+    books: dict[InstrumentId, Book] = msgspec.field(default_factory=dict)
+    day_ns: int = 0
+    day_equity: Decimal = ZERO
+    peak: Decimal = ZERO
+    floor: Decimal | None = None
+    halts: Halts = msgspec.field(default_factory=Halts)
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash and positions at the last closes, quote currency."""
+        total = self.cash
+        for book in self.books.values():
+            if book.position and book.price is not None:
+                total += book.position * book.price
+        return total
