@@ -42,6 +42,14 @@ lint: $(VENV)/.dev ## style, types, import contracts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(PACKAGES) tests
 	$(BIN)/lint-imports
+	$(BIN)/buf lint protos
+	$(BIN)/buf format --diff --exit-code protos
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null); \
+	  if [ -z "$$tag" ]; then echo "wire language: no tag yet, so nothing that it could break"; \
+	  else $(BIN)/buf breaking protos --against "$$(git rev-parse --git-common-dir)#format=git,tag=$$tag,subdir=protos"; fi
+
+proto: $(VENV)/.dev ## make the Python code of the wire language from protos/
+	$(BIN)/python protos/generate.py
 
 format: $(VENV)/.dev ## put the code into the one style
 	$(BIN)/ruff check --fix .
@@ -61,4 +69,4 @@ clean: ## remove what the tools left behind; keeps .venv and your data
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
 	find libs services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup run test test-fast lint format bench lock clean
+.PHONY: help setup run test test-fast lint proto format bench lock clean
