@@ -3,16 +3,19 @@
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from goalkick.common.values.money import decimal_from_float, parse_decimal
-from goalkick.common.values.time import parse_duration
+from goalkick.common.values.time import format_duration, parse_duration
 
 
 class Settings(BaseModel):
     """A section of the configuration: frozen, strict about unknown keys, defaults checked too."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    # Errors hide their input: it may be a secret that somebody wrote where a reference belongs.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True
+    )
 
 
 def _exact(value: object) -> object:
@@ -32,5 +35,9 @@ def _nanoseconds(value: object) -> object:
 Exact = Annotated[Decimal, BeforeValidator(_exact)]
 """An exact decimal, written as `0.1` or `"0.1"`: read as the digits that stand in the file."""
 
-Duration = Annotated[int, BeforeValidator(_nanoseconds)]
-"""Nanoseconds, written as `60s`, `5m`, `1h`, `1d`."""
+Duration = Annotated[
+    int,
+    BeforeValidator(_nanoseconds),
+    PlainSerializer(format_duration, return_type=str, when_used="json"),
+]
+"""Nanoseconds, written as `60s`, `5m`, `1h`, `1d`, and shown so."""

@@ -1,0 +1,1 @@
+"""What surrounds the cores: pumps, snapshots, health, start and stop."""

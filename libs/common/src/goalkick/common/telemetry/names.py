@@ -1,0 +1,124 @@
+"""Every metric, once: its name with its unit, what it means, its labels and its buckets.
+
+Names follow Prometheus: base units (seconds, bytes), counters end in `_total`. Every metric has
+the label `service`, which `Metrics` fills in. Labels never carry ids or texts of free choice: each
+value is a time series that is kept for ever.
+"""
+
+from dataclasses import dataclass, field
+
+SERVICE = "service"
+
+SECONDS_BUCKETS = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""From the 10 µs of one indicator chain to the 10 s at which something is badly wrong; half a
+decade a bucket, so that a quantile is right within a factor of two."""
+
+COUNT_BUCKETS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
+"""From a quiet market's single event to the largest batch that the runtime polls."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What all kinds have.
+
+    Attributes:
+        name: as Prometheus shows it, with unit and, for a counter, `_total`.
+        help: one line: what one unit of it means.
+        labels: besides `service`.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CounterMetric(Metric):
+    """Only grows."""
+
+
+@dataclass(frozen=True)
+class GaugeMetric(Metric):
+    """Goes up and down."""
+
+
+@dataclass(frozen=True)
+class HistogramMetric(Metric):
+    """Counts observations by size.
+
+    Attributes:
+        buckets: upper bounds in the metric's unit, rising; infinity is added.
+    """
+
+    buckets: tuple[float, ...] = field(kw_only=True)
+
+
+BUILD_INFO = GaugeMetric("goalkick_build_info", "Always 1; tells the version.", ("version",))
+
+EVENTS_CONSUMED = CounterMetric(
+    "goalkick_events_consumed_total", "Events that were read and handled.", ("topic",)
+)
+EVENTS_PRODUCED = CounterMetric(
+    "goalkick_events_produced_total", "Events that were written.", ("topic",)
+)
+EVENTS_DUPLICATE = CounterMetric(
+    "goalkick_events_duplicate_total", "Events that came again and were dropped.", ("topic",)
+)
+EVENTS_DEAD_LETTERED = CounterMetric(
+    "goalkick_events_dead_lettered_total",
+    "Records that could not be used and were set aside.",
+    ("topic", "reason"),
+)
+HANDLE_SECONDS = HistogramMetric(
+    "goalkick_handle_seconds",
+    "Time that the core took for one batch, in seconds.",
+    buckets=SECONDS_BUCKETS,
+)
+BATCH_EVENTS = HistogramMetric(
+    "goalkick_batch_events", "Events in one batch.", buckets=COUNT_BUCKETS
+)
+INPUT_LAG_SECONDS = GaugeMetric(
+    "goalkick_input_lag_seconds",
+    "How far the last event's time lies behind the clock, in seconds.",
+    ("topic",),
+)
+SNAPSHOT_SECONDS = HistogramMetric(
+    "goalkick_snapshot_seconds",
+    "Time to make and store one snapshot, in seconds.",
+    buckets=SECONDS_BUCKETS,
+)
+SNAPSHOT_BYTES = GaugeMetric("goalkick_snapshot_bytes", "Size of the last snapshot, in bytes.")
+TASKS_ASSIGNED = GaugeMetric(
+    "goalkick_tasks_assigned", "Cores (one a partition) that run in this process."
+)
+REBALANCES = CounterMetric(
+    "goalkick_rebalances_total", "Times that partitions were handed out anew."
+)
+STALLS = CounterMetric(
+    "goalkick_stalls_total", "Times that an input stayed away for longer than is allowed."
+)
+FEED_STALE = GaugeMetric("goalkick_feed_stale", "Instruments without fresh data now.")
+ORDERS = CounterMetric(
+    "goalkick_orders_total", "Orders that came to an outcome (filled, rejected, ...).", ("outcome",)
+)
+REFUSALS = CounterMetric("goalkick_refusals_total", "Orders that risk refused, by code.", ("code",))
+
+METRICS: tuple[Metric, ...] = (
+    BUILD_INFO,
+    EVENTS_CONSUMED,
+    EVENTS_PRODUCED,
+    EVENTS_DUPLICATE,
+    EVENTS_DEAD_LETTERED,
+    HANDLE_SECONDS,
+    BATCH_EVENTS,
+    INPUT_LAG_SECONDS,
+    SNAPSHOT_SECONDS,
+    SNAPSHOT_BYTES,
+    TASKS_ASSIGNED,
+    REBALANCES,
+    STALLS,
+    FEED_STALE,
+    ORDERS,
+    REFUSALS,
+)
+"""All of them; nothing else is ever registered."""

@@ -1,0 +1,1 @@
+"""One suite per port; each adapter and each fake passes the same one."""
