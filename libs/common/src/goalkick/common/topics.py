@@ -15,6 +15,7 @@ date. Risk emits nothing in answer to a report, so a moment always ends.
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal
+from zlib import crc32
 
 import msgspec
 
@@ -42,6 +43,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         consumers: service -> how its copies share the topic.
         rank: place within a moment, see the module's text.
         feedback: whether it leads back up the chain (only one may).
+        synchronised: whether its producer says when a moment is complete (`control.Progress`);
+            a person's commands are not: they are taken at the next moment there is.
         about: one line for people.
     """
 
@@ -54,6 +57,7 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
     consumers: Mapping[str, Reading]
     rank: int
     feedback: bool = False
+    synchronised: bool = True
     about: str
 
 
@@ -72,6 +76,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="operator",
         consumers={"strategy": "broadcast", "risk": "broadcast"},
         rank=0,
+        synchronised=False,
         about="What people tell the platform: halt, resume, activate, deactivate.",
     ),
     Topic(
@@ -218,6 +223,34 @@ TOPIC_OF: Mapping[type[Event], Topic] = MappingProxyType(
 """Event type -> its topic."""
 
 
+
+class InternalTopic(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic of the runtime's own: bytes that are no events.
+
+    Attributes:
+        name: like an event topic's.
+        partitions: how many, unless the settings say otherwise.
+        compacted: whether the broker keeps only the last record of each key.
+        retention_ns: how long the broker keeps records; 0 = for ever.
+        about: one line for people.
+    """
+
+    name: str
+    partitions: int
+    compacted: bool
+    retention_ns: int
+    about: str
+
+
+DEAD_LETTERS = InternalTopic(
+    name="goalkick.runtime.deadletter.v1",
+    partitions=1,
+    compacted=False,
+    retention_ns=90 * NS_PER_DAY,
+    about="Records that could not be read, as they were, with the reason and where they stood.",
+)
+
+
 def inputs_of(service: str) -> tuple[Topic, ...]:
     """The topics that `service` consumes, in order of rank."""
     return tuple(sorted((t for t in TOPICS if service in t.consumers), key=lambda t: t.rank))
@@ -226,3 +259,33 @@ def inputs_of(service: str) -> tuple[Topic, ...]:
 def outputs_of(service: str) -> tuple[Topic, ...]:
     """The topics that `service` produces."""
     return tuple(topic for topic in TOPICS if topic.producer == service)
+
+
+def dividing_topic(service: str) -> Topic:
+    """The topic whose partitions the copies of `service` divide among them.
+
+    The first that it shares; ingest, which consumes nothing, divides its own output.
+    """
+    shared = [topic for topic in inputs_of(service) if topic.consumers[service] == "shared"]
+    return shared[0] if shared else outputs_of(service)[0]
+
+
+def _state_topic(service: str) -> InternalTopic:
+    return InternalTopic(
+        name=f"goalkick.runtime.{service}_state.v1",
+        partitions=dividing_topic(service).partitions,
+        compacted=True,
+        retention_ns=0,
+        about=f"Snapshots of {service}: each partition's state, and how far it had read.",
+    )
+
+
+STATE_OF: Mapping[str, InternalTopic] = MappingProxyType(
+    {service: _state_topic(service) for service in SERVICES if service != "ingest"}
+)
+"""Service -> where its snapshots are kept; ingest has none, its output says where it stands."""
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """The partition of a key: the same for every topic with as many partitions (CRC-32)."""
+    return crc32(key.encode()) % partitions

@@ -96,6 +96,12 @@ class RiskCore:
         """What risk knows; to be read, not changed."""
         return self._account
 
+    @property
+    def awaits_reports(self) -> bool:
+        """Whether execution may still have something to say about what was decided."""
+        account = self._account
+        return not account.opened or any(book.working for book in account.books.values())
+
     def snapshot(self) -> bytes:
         """The whole account."""
         return encode_snapshot(_CORE, self._fingerprint, self._account)

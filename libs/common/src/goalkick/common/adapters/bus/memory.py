@@ -1,7 +1,7 @@
 """The in-memory bus: all cores in one process, run to completion, moment by moment.
 
-Follows the order that `topics.py` states: within a moment the lowest rank first, first in first
-out within a rank. It never drops, delays or reorders anything else.
+Follows the order that `topics.py` states: within a moment the lowest rank first; within a rank by
+key, and first in first out within a key. It never drops, delays or reorders anything else.
 """
 
 from collections import deque
@@ -10,10 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from goalkick.common.core.errors import InvariantError
 from goalkick.common.core.machine import Core, Handler
 from goalkick.common.events.base import Event
+from goalkick.common.events.order import OrderApproved, OrderFilled
 from goalkick.common.topics import TOPIC_OF, TOPICS
 
 HANDLING_ORDER = ("execution", "risk", "feature", "prediction", "strategy")
 """Who hears an event first: the book is brought up to date before anybody decides on it."""
+
+_IN_TURN = frozenset({TOPIC_OF[OrderApproved].rank, TOPIC_OF[OrderFilled].rank})
+"""Ranks of decisions and reports: each decision's reports come before the next decision."""
 
 Sink = Callable[[Event], object]
 """Sees events go by; its result is ignored, its errors are not."""
@@ -43,6 +47,7 @@ class MemoryBus:
         self._queues: tuple[deque[Event], ...] = tuple(
             deque() for _ in range(1 + max(topic.rank for topic in TOPICS))
         )
+        self._ranks = tuple((queue, rank in _IN_TURN) for rank, queue in enumerate(self._queues))
         self._moment_ns = -(2**63)
         seen_by: dict[type[Event], tuple[Sink, ...]] = {}
         for kind, sink in sinks:
@@ -82,19 +87,29 @@ class MemoryBus:
             )
         self._moment_ns = moment_ns
         routes = self._routes
+        handle = self._handle
         for event in step:
             if event.time_ns != moment_ns:
                 raise self._wrong_moment("the feed", event)
             route = routes.get(type(event))
             if route is not None:
-                self._handle(event, route)
-        queues = self._queues
+                handle(event, route)
         while True:
-            for queue in queues:
-                if queue:
+            for queue, in_turn in self._ranks:
+                if not queue:
+                    continue
+                if in_turn or len(queue) == 1:
                     event = queue.popleft()
-                    self._handle(event, routes[type(event)])
-                    break
+                    handle(event, routes[type(event)])
+                    if in_turn:
+                        # What it led to may stand at a lower rank: once more from the lowest.
+                        break
+                else:
+                    # Nothing handled at such a rank adds to it or to a lower one: it is whole.
+                    together = sorted(queue, key=_key)
+                    queue.clear()
+                    for event in together:
+                        handle(event, routes[type(event)])
             else:
                 return
 
@@ -122,14 +137,17 @@ class MemoryBus:
         for sink in sinks:
             sink(event)
         for handler, name, emitters in handling:
-            for output in handler(event):
-                if output.time_ns != self._moment_ns:
-                    raise self._wrong_moment(name, output)
-                try:
-                    emit = emitters[type(output)]
-                except KeyError:
-                    emit = emitters[type(output)] = self._emitter(name, type(output))
-                emit(output)
+            outputs = handler(event)
+            if outputs:
+                moment_ns = self._moment_ns
+                for output in outputs:
+                    if output.time_ns != moment_ns:
+                        raise self._wrong_moment(name, output)
+                    try:
+                        emit = emitters[type(output)]
+                    except KeyError:
+                        emit = emitters[type(output)] = self._emitter(name, type(output))
+                    emit(output)
 
     def _emitter(self, name: str, kind: type[Event]) -> Callable[[Event], None]:
         """Where a service's output of one type goes; checked against the table of topics."""
@@ -155,6 +173,10 @@ class MemoryBus:
             f"bus: {type(event).__name__} from {source}: expected time {self._moment_ns}, "
             f"found {event.time_ns}"
         )
+
+
+def _key(event: Event) -> str:
+    return event.key
 
 
 def _nowhere(event: Event) -> None:

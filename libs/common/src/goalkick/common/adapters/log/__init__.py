@@ -1,0 +1,1 @@
+"""Adapters of the partitioned log: Kafka, and its fake in memory."""

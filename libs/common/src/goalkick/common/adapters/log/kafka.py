@@ -1,0 +1,331 @@
+"""The partitioned log on Apache Kafka, by aiokafka.
+
+Membership and reading are two consumers: one belongs to the group and never fetches, the other
+reads whatever partitions it is told to. So a service reads topics that are not divided among its
+copies, from offsets that stand in its snapshots, while Kafka's group protocol decides who does what.
+"""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from aiokafka import (
+    AIOKafkaConsumer,
+    AIOKafkaProducer,
+    ConsumerRebalanceListener,
+    TopicPartition,
+)
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from aiokafka.errors import (
+    IllegalStateError,
+    KafkaConnectionError,
+    KafkaError,
+    OffsetOutOfRangeError,
+)
+
+from goalkick.common.core.errors import InvariantError, SettingsError, TransientError
+from goalkick.common.ports.log import Change, Message, Partition, Record
+from goalkick.common.runtime.settings import KafkaSettings
+from goalkick.common.values.time import NS_PER_MS
+
+_FOREVER_MS = 2**31 - 1
+"""The member never fetches, so it may never be taken for stuck because it does not."""
+
+_TAIL_WAIT_MS = 10_000
+"""How long the last record of a partition may take to arrive."""
+
+MAX_RECORDS = 2_000
+"""Records a poll returns at most: bounds how long the loop is busy with one batch (about 50 ms)."""
+
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""Largest snapshot; the state topics are made with the same limit."""
+
+
+class KafkaLog:
+    """One member's access to a Kafka cluster."""
+
+    def __init__(self, settings: KafkaSettings, client: str) -> None:
+        """Connects to nothing yet.
+
+        Args:
+            settings: where and how.
+            client: name of this process, shown in the broker's logs.
+        """
+        self._settings = settings
+        self._client = client
+        self._producer: AIOKafkaProducer | None = None
+        self._reader: AIOKafkaConsumer | None = None
+        self._member: AIOKafkaConsumer | None = None
+        self._under_way: list[asyncio.Future[Any]] = []
+        self._listener: _Listener | None = None
+
+    async def start(self) -> None:
+        """See the port."""
+        common = self._common()
+        timeout_ms = self._settings.request_timeout // NS_PER_MS
+        compression = None if self._settings.compression == "none" else self._settings.compression
+        self._producer = AIOKafkaProducer(
+            **common,
+            acks="all",
+            enable_idempotence=True,
+            compression_type=compression,
+            linger_ms=self._settings.linger // NS_PER_MS,
+            max_batch_size=256 * 1024,
+            max_request_size=MAX_MESSAGE_BYTES,
+            request_timeout_ms=timeout_ms,
+        )
+        self._reader = AIOKafkaConsumer(
+            **common,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        )
+        try:
+            await self._producer.start()
+            await self._reader.start()
+        except KafkaConnectionError as error:
+            await self.close()
+            raise TransientError(
+                f"Kafka: expected a broker at {self._settings.bootstrap_servers}, found: {error}"
+            ) from error
+
+    async def close(self) -> None:
+        """See the port."""
+        for client in (self._member, self._reader, self._producer):
+            if client is not None:
+                await client.stop()
+        self._member = self._reader = self._producer = None
+
+    async def partitions(self, topics: Collection[str]) -> Mapping[str, int]:
+        """See the port."""
+        admin = AIOKafkaAdminClient(**self._common())
+        await admin.start()
+        try:
+            described = await admin.describe_topics(list(topics))
+        finally:
+            await admin.close()
+        counts = {
+            each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]
+        }
+        missing = sorted(set(topics) - set(counts))
+        if missing:
+            raise SettingsError(
+                f"Kafka at {self._settings.bootstrap_servers}: expected {len(topics)} topics, "
+                f"found no {', no '.join(missing)}; make them with `goalkick topics --create`"
+            )
+        return counts
+
+    async def join(self, group: str, topic: str, lost: Change, gained: Change) -> None:
+        """See the port."""
+        session_ms = self._settings.session_timeout // NS_PER_MS
+        self._member = AIOKafkaConsumer(
+            **self._common(),
+            group_id=group,
+            group_instance_id=self._settings.instance,
+            enable_auto_commit=False,
+            auto_offset_reset="latest",
+            partition_assignment_strategy=(StickyPartitionAssignor,),
+            session_timeout_ms=session_ms,
+            heartbeat_interval_ms=max(100, session_ms // 10),
+            rebalance_timeout_ms=session_ms,
+            max_poll_interval_ms=_FOREVER_MS,
+        )
+        self._listener = _Listener(self._member, lost, gained)
+        self._member.subscribe([topic], listener=self._listener)
+        await self._member.start()
+
+    async def read_from(self, offsets: Mapping[Partition, int]) -> None:
+        """See the port."""
+        reader = self._reading()
+        if not offsets:
+            reader.unsubscribe()
+            return
+        reader.assign([TopicPartition(*partition) for partition in offsets])
+        for partition, offset in offsets.items():
+            reader.seek(TopicPartition(*partition), offset)
+
+    async def poll(self, timeout_s: float) -> Sequence[Record]:
+        """See the port."""
+        reader = self._reading()
+        if self._listener is not None and self._listener.failure is not None:
+            raise self._listener.failure
+        if not reader.assignment():
+            await asyncio.sleep(timeout_s)
+            return ()
+        try:
+            batches = await reader.getmany(
+                timeout_ms=int(timeout_s * 1000), max_records=MAX_RECORDS
+            )
+            if self._member is not None and not batches:
+                # Raises what the group's coordination has to say; fetches nothing.
+                await self._member.getmany(timeout_ms=0)
+        except OffsetOutOfRangeError as error:
+            raise InvariantError(
+                f"Kafka: expected the records from offset {error.args[0]} on, which are no longer "
+                "kept; remove the service's state to begin with what there is"
+            ) from error
+        except IllegalStateError:
+            return ()
+        return [_record(found) for batch in batches.values() for found in batch]
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        """See the port."""
+        self._reading().pause(*(TopicPartition(*partition) for partition in partitions))
+
+    def resume(self, partitions: Collection[Partition]) -> None:
+        """See the port."""
+        self._reading().resume(*(TopicPartition(*partition) for partition in partitions))
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """See the port."""
+        producer = self._writing()
+        under_way = self._under_way
+        for message in messages:
+            partition, key, value, headers = message
+            under_way.append(
+                await producer.send(
+                    partition.topic,
+                    value,
+                    key=key.encode(),
+                    partition=partition.number,
+                    headers=headers,
+                )
+            )
+        if len(under_way) > MAX_RECORDS:
+            self._settle()
+
+    async def flush(self) -> None:
+        """See the port."""
+        producer = self._writing()
+        try:
+            await producer.flush()
+            await asyncio.gather(*self._under_way)
+        except KafkaError as error:
+            raise TransientError(f"Kafka: expected records to be written, found: {error}") from error
+        self._under_way.clear()
+
+    async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[int, int]]:
+        """See the port."""
+        reader = self._reading()
+        places = [TopicPartition(*partition) for partition in partitions]
+        if not places:
+            return {}
+        first = await reader.beginning_offsets(places)
+        end = await reader.end_offsets(places)
+        return {Partition(p.topic, p.partition): (first[p], end[p]) for p in places}
+
+    async def tails(
+        self, partitions: Collection[Partition], count: int
+    ) -> Mapping[Partition, Sequence[Record]]:
+        """See the port; with a consumer of its own, so that reading goes on undisturbed."""
+        found: dict[Partition, list[Record]] = {place: [] for place in partitions}
+        ends = {place: end for place, end in (await self.ends(partitions)).items() if end[0] < end[1]}
+        if not ends:
+            return found
+        consumer = AIOKafkaConsumer(
+            **self._common(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(*place) for place in ends])
+            for place, (first, end) in ends.items():
+                consumer.seek(TopicPartition(*place), max(first, end - count))
+            # A compacted topic may lack some of the offsets, never the last one.
+            while any(not found[p] or found[p][-1].offset < end - 1 for p, (_, end) in ends.items()):
+                batches = await consumer.getmany(timeout_ms=_TAIL_WAIT_MS)
+                if not batches:
+                    raise TransientError(
+                        f"Kafka: expected the ends of {len(ends)} partitions within "
+                        f"{_TAIL_WAIT_MS} ms, found nothing"
+                    )
+                for batch in batches.values():
+                    for record in map(_record, batch):
+                        found[record.partition].append(record)
+        finally:
+            await consumer.stop()
+        return {place: records[-count:] for place, records in found.items()}
+
+    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+        """See the port; onlookers lose nothing if it cannot be done in the middle of a change."""
+        if self._member is None or not offsets:
+            return
+        try:
+            await self._member.commit(
+                {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+            )
+        except (KafkaError, IllegalStateError):
+            return
+
+    def _settle(self) -> None:
+        """Forgets what is acknowledged; raises what failed."""
+        left = []
+        for future in self._under_way:
+            if not future.done():
+                left.append(future)
+            elif future.exception() is not None:
+                raise TransientError(
+                    f"Kafka: expected records to be written, found: {future.exception()}"
+                )
+        self._under_way = left
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": self._settings.bootstrap_servers,
+            "client_id": self._client,
+        }
+
+    def _reading(self) -> AIOKafkaConsumer:
+        if self._reader is None:
+            raise InvariantError("Kafka: expected a started log, found one that is not")
+        return self._reader
+
+    def _writing(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            raise InvariantError("Kafka: expected a started log, found one that is not")
+        return self._producer
+
+
+class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Tells about changes, and keeps the member from fetching.
+
+    aiokafka logs what a listener raises and goes on; here it must end the process, so it is kept
+    for the next poll.
+    """
+
+    def __init__(self, member: AIOKafkaConsumer, lost: Change, gained: Change) -> None:
+        self._member = member
+        self._lost = lost
+        self._gained = gained
+        self.failure: Exception | None = None
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        try:
+            await self._lost([place.partition for place in revoked])
+        except Exception as error:
+            self.failure = error
+            raise
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        try:
+            self._member.pause(*assigned)
+            await self._gained([place.partition for place in assigned])
+        except Exception as error:
+            self.failure = error
+            raise
+
+
+def _record(found: Any) -> Record:
+    return Record(
+        Partition(found.topic, found.partition),
+        found.offset,
+        found.key.decode() if found.key else "",
+        found.value or b"",
+        found.headers,
+    )

@@ -1,0 +1,92 @@
+"""What a service counts about itself, bound to its labels once."""
+
+from collections import Counter as Tally
+from collections.abc import Iterable, Sequence
+
+from goalkick.common.events.base import Event
+from goalkick.common.events.order import (
+    OrderCancelled,
+    OrderExpired,
+    OrderFilled,
+    OrderRefused,
+    OrderRejected,
+    OrderUnknown,
+)
+from goalkick.common.ports.log import Message, Record
+from goalkick.common.telemetry import names
+from goalkick.common.telemetry.metrics import Metrics
+from goalkick.common.values.time import NS_PER_SECOND
+
+_OUTCOMES: dict[type[Event], str] = {
+    OrderFilled: "filled",
+    OrderCancelled: "cancelled",
+    OrderExpired: "expired",
+    OrderRejected: "rejected",
+    OrderUnknown: "unknown",
+}
+
+
+class Meter:
+    """Counts batches, not events: the hot path pays once for each."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Binds what has no further labels."""
+        self._metrics = metrics
+        self._handle_seconds = metrics.histogram(names.HANDLE_SECONDS)
+        self._batch_events = metrics.histogram(names.BATCH_EVENTS)
+        self._snapshot_seconds = metrics.histogram(names.SNAPSHOT_SECONDS)
+        self._snapshot_bytes = metrics.gauge(names.SNAPSHOT_BYTES)
+        self._tasks = metrics.gauge(names.TASKS_ASSIGNED)
+        self._rebalances = metrics.counter(names.REBALANCES)
+        self._stalls = metrics.counter(names.STALLS)
+
+    def consumed(self, records: Sequence[Record]) -> None:
+        """A batch was read."""
+        if records:
+            self._batch_events.observe(len(records))
+            for topic, count in Tally(record.partition.topic for record in records).items():
+                self._metrics.counter(names.EVENTS_CONSUMED, topic=topic).inc(count)
+
+    def handled(self, seconds: float) -> None:
+        """A batch was handled, in so many seconds."""
+        self._handle_seconds.observe(seconds)
+
+    def produced(self, messages: Sequence[Message]) -> None:
+        """A batch was written."""
+        for topic, count in Tally(message.partition.topic for message in messages).items():
+            self._metrics.counter(names.EVENTS_PRODUCED, topic=topic).inc(count)
+
+    def caused(self, events: Iterable[Event]) -> None:
+        """What the core said; refusals and ends of orders are counted by kind."""
+        for event in events:
+            outcome = _OUTCOMES.get(type(event))
+            if outcome is not None:
+                self._metrics.counter(names.ORDERS, outcome=outcome).inc()
+            elif isinstance(event, OrderRefused):
+                self._metrics.counter(names.REFUSALS, code=event.code.value).inc()
+
+    def repeated(self, topic: str, count: int) -> None:
+        """So many records of a topic came again."""
+        self._metrics.counter(names.EVENTS_DUPLICATE, topic=topic).inc(count)
+
+    def dead_lettered(self, topic: str, reason: str) -> None:
+        """A record was put aside; `reason` is one of a few words."""
+        self._metrics.counter(names.EVENTS_DEAD_LETTERED, topic=topic, reason=reason).inc()
+
+    def lag(self, topic: str, behind_ns: int) -> None:
+        """How far the last event of a topic lies behind the clock."""
+        self._metrics.gauge(names.INPUT_LAG_SECONDS, topic=topic).set(behind_ns / NS_PER_SECOND)
+
+    def saved(self, seconds: float, size: int) -> None:
+        """Snapshots were saved: how long it took, how many bytes they have."""
+        self._snapshot_seconds.observe(seconds)
+        self._snapshot_bytes.set(size)
+
+    def assigned(self, count: int) -> None:
+        """Partitions were handed out."""
+        self._tasks.set(count)
+        self._rebalances.inc()
+
+    def stalled(self, count: int) -> None:
+        """So many inputs are not waited for any more."""
+        self._stalls.inc(count)

@@ -1,0 +1,219 @@
+"""The process of a service: settings, logs, health pages, signals, and the pump in the middle."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+from uuid import uuid4
+
+import msgspec
+import structlog
+import uvloop
+
+from goalkick.common.adapters.clock.system import SystemClock
+from goalkick.common.adapters.log.kafka import KafkaLog
+from goalkick.common.config.settings import Loaded, describe, load
+from goalkick.common.config.types import Settings
+from goalkick.common.core.errors import GoalkickError, SettingsError
+from goalkick.common.events.base import Event
+from goalkick.common.ports.clock import Clock
+from goalkick.common.ports.log import Log
+from goalkick.common.runtime.health import Info, Probe, make_app, serve
+from goalkick.common.runtime.meter import Meter
+from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.task import Spans
+from goalkick.common.runtime.wiring import Service
+from goalkick.common.runtime.worker import Worker
+from goalkick.common.telemetry import logs, traces
+from goalkick.common.telemetry.metrics import Metrics, new_registry
+from goalkick.common.topics import SERVICES
+
+STOP_S = 5.0
+"""A service that is told to stop is gone after this long; what it could not save is done again."""
+
+log = structlog.get_logger()
+
+
+class ServiceSettings(Settings):
+    """What every service's settings have; a service adds its own sections."""
+
+    runtime: RuntimeSettings = RuntimeSettings()
+
+
+Model = TypeVar("Model", bound=ServiceSettings)
+
+
+class Pump(Protocol):
+    """What works in the middle of the process."""
+
+    ready: bool
+
+    @property
+    def connected(self) -> bool:
+        """Whether the log was reached."""
+        ...
+
+    @property
+    def stalled(self) -> bool:
+        """Whether an input is missing."""
+        ...
+
+    def tasks_running(self) -> Sequence[str]:
+        """What runs here, for people."""
+        ...
+
+    def positions(self) -> dict[str, int]:
+        """Partition -> offset up to which it was handled."""
+        ...
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set."""
+        ...
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What a process gives its pump."""
+
+    bus: Log
+    clock: Clock
+    meter: Meter
+    instance: str
+    spans: Spans | None
+
+
+class Spec(msgspec.Struct, Generic[Model], frozen=True):
+    """A service as a process.
+
+    Attributes:
+        name: as `topics.py` calls it.
+        settings: its sections.
+        build: the pump; heavy imports belong in here.
+    """
+
+    name: str
+    settings: type[Model]
+    build: Callable[[Model, Surroundings], Pump]
+
+
+def core_service(
+    settings: ServiceSettings, around: Surroundings, service: Service
+) -> Worker:
+    """The pump of a service that is a core."""
+    return Worker(
+        around.bus,
+        service,
+        settings.runtime,
+        around.clock,
+        around.meter,
+        around.instance,
+        around.spans,
+    )
+
+
+def run(spec: Spec[Model], argv: Sequence[str] | None = None) -> int:
+    """Runs a service until SIGTERM or SIGINT.
+
+    Args:
+        spec: which.
+        argv: command line without the program's name; None: that of the process.
+
+    Returns:
+        0 after a stop that was asked for, 1 after a failure, 2 where the settings are wrong.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m goalkick.{spec.name}", description=f"Goalkick's {spec.name} service."
+    )
+    parser.add_argument("--config", type=Path, help="YAML file with a section for each service")
+    arguments = parser.parse_args(argv)
+    try:
+        loaded = load(
+            spec.settings,
+            file=arguments.config,
+            environ=os.environ,
+            other_sections={*SERVICES, "trading", "runtime"} - set(spec.settings.model_fields),
+        )
+        runtime = loaded.value.runtime
+        logs.configure(spec.name, runtime.log_level, runtime.log_form)
+        uvloop.run(_serve(spec, loaded))
+    except SettingsError as error:
+        print(f"goalkick {spec.name}: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except GoalkickError as error:
+        log.error("stopped by a failure", kind=type(error).__name__, reason=str(error))
+        return 1
+    return 0
+
+
+async def _serve(spec: Spec[Model], loaded: Loaded[Model]) -> None:
+    runtime = loaded.value.runtime
+    instance = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+    registry = new_registry()
+    tracing = traces.configure(spec.name, runtime.traces, runtime.traces_endpoint)
+    around = Surroundings(
+        KafkaLog(runtime.kafka, f"goalkick-{spec.name}-{instance}"),
+        SystemClock(),
+        Meter(Metrics(registry, spec.name)),
+        instance,
+        spans_of(tracing) if tracing.enabled else None,
+    )
+    pump = spec.build(loaded.value, around)
+    info = Info(
+        spec.name,
+        version("goalkick-common"),
+        instance,
+        describe(loaded),
+        pump.tasks_running,
+        pump.positions,
+    )
+    probe = Probe(
+        {
+            "bus connected": lambda: None if pump.connected else "not connected yet",
+            "partitions assigned and state restored": lambda: None if pump.ready else "not yet",
+            "inputs fresh": lambda: "an input is silent" if pump.stalled else None,
+        }
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = make_app(probe, registry, info)
+    async with serve(app, runtime.http.host, runtime.http.port) as address:
+        log.info("started", instance=instance, pages=address.url)
+        try:
+            await _until_stopped(pump, stop)
+        finally:
+            tracing.shutdown()
+    log.info("stopped")
+
+
+async def _until_stopped(pump: Pump, stop: asyncio.Event) -> None:
+    running = asyncio.create_task(pump.run(stop), name="pump")
+    asked = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait((running, asked), return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    try:
+        async with asyncio.timeout(STOP_S if stop.is_set() else None):
+            await running
+    except TimeoutError:
+        log.warning("stopped without saving", waited_s=STOP_S)
+
+
+def spans_of(tracing: traces.Traces) -> Spans:
+    """A span for each event that a core handles, with the event's trace as its parent."""
+
+    @contextlib.contextmanager
+    def span(event: Event, trace: bytes) -> Iterator[bytes]:
+        kind = type(event).__name__
+        parent = trace.decode("ascii", "replace") or None
+        with tracing.span(f"handle {kind}", parent=parent, attributes={"key": event.key}) as open_:
+            within = traces.format_traceparent(open_.get_span_context())
+            yield within.encode() if within else trace
+
+    return span

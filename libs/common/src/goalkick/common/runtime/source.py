@@ -1,0 +1,251 @@
+"""The pump of ingest: market events onto the log, moment by moment, each partition by one copy.
+
+A copy that starts again looks at the last record of its partitions and goes on with that moment;
+readers drop what they know. A feed must therefore say the same again from any moment on.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+
+import structlog
+
+from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.ports.clock import Clock
+from goalkick.common.ports.feed import Step
+from goalkick.common.ports.log import Log, Message, Partition, Record
+from goalkick.common.runtime.envelope import header_of
+from goalkick.common.runtime.meter import Meter
+from goalkick.common.runtime.place import BEFORE_ALL, HEADER, Group, read_place
+from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.task import Output
+from goalkick.common.telemetry.traces import traceparent_for
+from goalkick.common.topics import TOPIC_OF, Topic, dividing_topic, outputs_of, partition_of
+from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
+
+BATCH = 500
+"""Steps after which readers are told of the moments in which nothing happened; also how many steps
+are made between two looks at the event loop. More is faster in a replay, and less even."""
+
+_TAIL = 10
+"""Records looked at to find where a partition stands: more than what others might have put there."""
+
+log = structlog.get_logger()
+
+Steps = Callable[[int], Iterator[Step]]
+"""The steps from a moment (UTC ns, inclusive) on, in order of time."""
+LiveSteps = Callable[[], AsyncIterator[Step]]
+
+
+class Source:
+    """One copy of ingest.
+
+    Attributes:
+        moment: time of the last step that was sent.
+        ready: whether partitions are assigned.
+    """
+
+    def __init__(
+        self,
+        bus: Log,
+        settings: RuntimeSettings,
+        clock: Clock,
+        meter: Meter,
+        *,
+        recorded: Steps | None = None,
+        live: LiveSteps | None = None,
+        speed: float = 0.0,
+    ) -> None:
+        """Nothing is sent before `run`.
+
+        Args:
+            bus: this copy's access to the log, not started yet.
+            settings: how.
+            clock: for pacing.
+            meter: what is counted.
+            recorded: a feed whose steps are known or computable; this or `live`.
+            live: a feed that waits for the outside world.
+            speed: how much faster than the steps' own time a recorded feed goes; 0: no waiting.
+        """
+        self._bus = bus
+        self._settings = settings
+        self._clock = clock
+        self._meter = meter
+        self._recorded = recorded
+        self._live = live
+        self._speed = speed
+        self._dividing = dividing_topic("ingest")
+        self._counts: Mapping[str, int] = {}
+        self._outputs: dict[Partition, Output] = {}
+        self._last: dict[Partition, Group] = {}
+        self._lock = asyncio.Lock()
+        self._generation = 0
+        self._changed = asyncio.Event()
+        self.moment = BEFORE_ALL.moment
+        self.ready = False
+        self.finished = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then leaves.
+
+        Raises:
+            SettingsError: a topic is missing.
+            TransientError: the log cannot be reached any more.
+        """
+        await self._bus.start()
+        try:
+            topics = outputs_of("ingest")
+            self._counts = await self._bus.partitions([topic.name for topic in topics])
+            name = self._dividing.name
+            await self._bus.join("goalkick.ingest", name, self._lost, self._gained)
+            stopping = asyncio.ensure_future(stop.wait())
+            try:
+                while not stopping.done():
+                    await self._go_on(stopping)
+            finally:
+                stopping.cancel()
+            async with self._lock:
+                await self._bus.flush()
+        finally:
+            await self._bus.close()
+
+    @property
+    def connected(self) -> bool:
+        """Whether the log was reached."""
+        return bool(self._counts)
+
+    @property
+    def stalled(self) -> bool:
+        """Ingest reads no other service."""
+        return False
+
+    def tasks_running(self) -> Sequence[str]:
+        """Each partition and how far it is."""
+        return [
+            f"{output.partition.topic}[{output.partition.number}] at {output.closed.moment}"
+            for output in self._outputs.values()
+        ]
+
+    def positions(self) -> dict[str, int]:
+        """Nothing is read."""
+        return {}
+
+    async def _go_on(self, stopping: "asyncio.Future[bool]") -> None:
+        """Sends from where the partitions stand until they change hands, or the feed ends."""
+        self._changed.clear()
+        changed = asyncio.ensure_future(self._changed.wait())
+        sending = asyncio.ensure_future(self._send_all(self._generation))
+        try:
+            await asyncio.wait(
+                (sending, stopping, changed), return_when=asyncio.FIRST_COMPLETED
+            )
+            if sending.done():
+                sending.result()
+                # The feed has ended: stay, so that readers see a healthy and silent source.
+                await asyncio.wait((stopping, changed), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            sending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await sending
+
+    async def _send_all(self, generation: int) -> None:
+        if not self.ready or not self._outputs:
+            return
+        if self._recorded is not None:
+            start_ns = min(group.moment for group in self._last.values())
+            await self._send_recorded(self._recorded(start_ns))
+        elif self._live is not None:
+            async for step in self._live():
+                async with self._lock:
+                    await self._bus.send([*self._messages(step), *self._ends(step[0].time_ns)])
+        self.finished = True
+
+    async def _send_recorded(self, steps: Iterator[Step]) -> None:
+        began_ns, first_ns = self._clock.now_ns(), None
+        batch: list[Message] = []
+        for count, step in enumerate(steps, 1):
+            now_ns = step[0].time_ns
+            if self._speed:
+                first_ns = now_ns if first_ns is None else first_ns
+                due_ns = began_ns + int((now_ns - first_ns) / self._speed)
+                early_ns = due_ns - self._clock.now_ns()
+                if early_ns > NS_PER_MS:
+                    await asyncio.sleep(early_ns / NS_PER_SECOND)
+            batch += self._messages(step)
+            if self._speed or count % BATCH == 0:
+                batch = await self._send(batch, now_ns)
+        await self._send(batch, self.moment)
+
+    async def _send(self, batch: list[Message], now_ns: int) -> list[Message]:
+        async with self._lock:
+            batch += self._ends(now_ns)
+            self._meter.produced(batch)
+            await self._bus.send(batch)
+        # Lets everything else have its turn; `send` need not wait.
+        await asyncio.sleep(0)
+        return []
+
+    def _messages(self, step: Step) -> list[Message]:
+        """The messages of a step for the partitions that are ours and have not seen it."""
+        moment = step[0].time_ns
+        self.moment = moment
+        group = Group(moment, 1)
+        touched: list[Output] = []
+        for event in step:
+            topic = TOPIC_OF[type(event)]
+            number = partition_of(event.key, self._counts[topic.name])
+            output = self._outputs.get(Partition(topic.name, number))
+            if output is None or group < self._last.get(output.partition, BEFORE_ALL):
+                continue
+            if not output.pending:
+                touched.append(output)
+            output.pending.append((event, traceparent_for(event.id).encode()))
+        return [message for output in touched for message in output.close(group)]
+
+    def _ends(self, moment: int) -> Sequence[Message]:
+        """Tells the readers of all our partitions that a moment is complete."""
+        messages: list[Message] = []
+        for output in self._outputs.values():
+            if moment > output.closed.moment:
+                output.closed = Group(moment, 1)
+            messages += output.tell()
+        return messages
+
+    async def _lost(self, numbers: Collection[int]) -> None:
+        async with self._lock:
+            self.ready = False
+            await self._bus.flush()
+            self._outputs = {}
+            self._changed.set()
+
+    async def _gained(self, numbers: Collection[int]) -> None:
+        async with self._lock:
+            outputs = {
+                Partition(topic.name, number): topic
+                for topic in self._topics()
+                for number in sorted(numbers)
+                if number < self._counts[topic.name]
+            }
+            tails = await self._bus.tails(outputs, _TAIL)
+            self._last = {place: _stands_at(records) for place, records in tails.items()}
+            self._outputs = {p: Output(topic, p, "ingest") for p, topic in outputs.items()}
+            self._generation += 1
+            self.ready = True
+            self._changed.set()
+            self._meter.assigned(len(numbers))
+            log.info("partitions assigned", partitions=sorted(numbers))
+
+    def _topics(self) -> list[Topic]:
+        """The topics whose readers wait for the end of a moment."""
+        topics = outputs_of("ingest")
+        quotes = [t for t in topics if "quote" in t.name and self._settings.quotes]
+        return [self._dividing, *quotes]
+
+
+def _stands_at(tail: Sequence[Record]) -> Group:
+    """The last group that anybody said something about on a partition."""
+    for record in reversed(tail):
+        with contextlib.suppress(InvalidDataError):
+            return read_place(header_of(record, HEADER)).group
+    return BEFORE_ALL

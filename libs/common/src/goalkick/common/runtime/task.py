@@ -1,0 +1,338 @@
+"""A core at work on one partition: merges its inputs into moments, and says what came of them.
+
+The merge is what makes a cluster decide like one process. A moment is begun when every input that
+is handled first is complete for it; then its events are handled rank by rank, each rank when it is
+complete, sorted by key within it: the order that `topics.py` states and the in-memory bus follows.
+
+Pure: no I/O and no clock. What depends on when a record happened to arrive (commands, records that
+came too late, silence) is marked by `unordered`: the shell must then save a snapshot that holds the
+outputs before it sends them, so that a restart cannot decide otherwise.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from operator import attrgetter
+
+from goalkick.common.codec import protobuf
+from goalkick.common.core.errors import InvalidDataError, InvariantError
+from goalkick.common.core.machine import Core, Handler
+from goalkick.common.events.base import Event
+from goalkick.common.events.control import Progress, TimeAdvanced
+from goalkick.common.ports.log import Message, Partition
+from goalkick.common.runtime.channel import Channel, Entry
+from goalkick.common.runtime.envelope import envelope
+from goalkick.common.runtime.place import BEFORE_ALL, Group, Place
+from goalkick.common.topics import TOPIC_OF, Topic
+
+_key = attrgetter("event.key")
+
+Spans = Callable[[Event, bytes], AbstractContextManager[bytes]]
+"""Opens a span around the handling of an event, given its traceparent; yields the span's own."""
+
+Awaits = Callable[[Core], bool]
+"""Whether a core's state is such that reports about its decisions may still come."""
+
+
+class Output:
+    """One output partition: collects a group until it is closed.
+
+    Attributes:
+        topic: the row of the table of topics.
+        partition: where its records go.
+        closed: last group about which everything is said.
+        told: last group whose end the readers were told.
+        pending: events of the open group, each with its trace.
+    """
+
+    __slots__ = ("closed", "partition", "pending", "source", "told", "topic")
+
+    def __init__(self, topic: Topic, partition: Partition, source: str) -> None:
+        """Nothing said yet."""
+        self.topic = topic
+        self.partition = partition
+        self.source = source
+        self.closed = self.told = BEFORE_ALL
+        self.pending: list[tuple[Event, bytes]] = []
+
+    def close(self, group: Group) -> list[Message]:
+        """The messages of `group`, which is complete now; the last one says so."""
+        self.closed = group
+        if not self.pending:
+            return []
+        last = len(self.pending) - 1
+        messages = [
+            self._message(event, Place(group, index, index == last), trace)
+            for index, (event, trace) in enumerate(self.pending)
+        ]
+        self.pending = []
+        self.told = group
+        return messages
+
+    def tell(self) -> list[Message]:
+        """Tells readers the end of the last closed group, if they do not know it."""
+        if self.told >= self.closed:
+            return []
+        self.told = self.closed
+        group = self.closed
+        progress = Progress(time_ns=group.moment, issuer=self.source, phase=group.phase)
+        return [self._message(progress, Place(group, 0, True), b"")]
+
+    def _message(self, event: Event, place: Place, trace: bytes) -> Message:
+        headers = envelope(event, self.source, place, trace)
+        return Message(self.partition, event.key, protobuf.encode(event), headers)
+
+
+class Stage:
+    """A step of a moment.
+
+    Attributes:
+        channels: whose events are handled together.
+        phase: which phase of the moment they must be complete for.
+        feedback: whether it is only waited for while the core awaits reports.
+        closes: the phase that the outputs' group is complete for after it; None: not yet.
+    """
+
+    __slots__ = ("channels", "closes", "feedback", "phase")
+
+    def __init__(self, channels: Sequence[Channel], phase: int, feedback: bool) -> None:
+        self.channels = tuple(channels)
+        self.phase = phase
+        self.feedback = feedback
+        self.closes: int | None = None
+
+
+def stages_of(channels: Sequence[Channel], outputs: Sequence[Output]) -> tuple[Stage, ...]:
+    """The steps of a moment for a task with these inputs and outputs, in order."""
+    ranks = sorted({c.topic.rank for c in channels if c.topic.synchronised})
+    stages: list[Stage] = []
+    for rank in ranks:
+        same = [c for c in channels if c.topic.rank == rank and c.topic.synchronised]
+        feedback = any(c.topic.feedback for c in same)
+        stages.append(Stage(same, 0 if feedback else 1, feedback))
+    reporting = [output.topic.rank for output in outputs if output.topic.feedback]
+    if reporting:
+        early = [s for s in stages if s.channels[0].topic.rank < reporting[0]]
+        early[-1].closes = 0
+    stages[-1].closes = 1
+    returning = [s for s in stages if s.feedback]
+    stages += [Stage(stage.channels, 1, True) for stage in returning]
+    return tuple(stages)
+
+
+class Task:
+    """A core, its inputs, and its outputs.
+
+    Attributes:
+        core: the core.
+        moment: last moment that is done with; the smallest int64 before the first.
+        unordered: whether what was handled since it was last cleared depended on arrival.
+        handled: events handled so far.
+        blocked: the channels that are waited for now; empty while nothing is waiting.
+        caused: what the core said since it was last cleared.
+        refused: events that the core could not use, with its reason.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        channels: Sequence[Channel],
+        outputs: Sequence[Output],
+        awaits: Awaits | None = None,
+        spans: Spans | None = None,
+    ) -> None:
+        """Puts the parts together.
+
+        Args:
+            core: a fresh core.
+            channels: one for each input partition.
+            outputs: one for each output topic.
+            awaits: for a core with a feedback input: whether reports may still come.
+            spans: for traces; None costs nothing.
+        """
+        self.core = core
+        self.spans = spans
+        self.channels: Mapping[Partition, Channel] = {c.partition: c for c in channels}
+        self.outputs: Mapping[str, Output] = {o.topic.name: o for o in outputs}
+        self.moment = BEFORE_ALL.moment
+        self.unordered = False
+        self.handled = 0
+        self.blocked: tuple[Channel, ...] = ()
+        self.caused: list[Event] = []
+        self.refused: list[tuple[Event, str]] = []
+        self.stages = stages_of(channels, outputs)
+        self.stage = -1
+        self.current = BEFORE_ALL.moment
+        self._awaits = awaits
+        self._synchronised = [c for c in channels if c.topic.synchronised]
+        self._waited = [c for c in self._synchronised if not c.topic.feedback]
+        self._commands = [c for c in channels if not c.topic.synchronised]
+        self._out: list[Message] = []
+
+    def advance(self) -> list[Message]:
+        """Handles all that can be handled; returns what is to be sent, in order."""
+        while self._step():
+            pass
+        for output in self.outputs.values():
+            self._out += output.tell()
+        out, self._out = self._out, []
+        return out
+
+    def give_up(self) -> bool:
+        """Stops waiting for the channels that block, until they have caught up.
+
+        Returns:
+            Whether there were any.
+        """
+        for channel in self.blocked:
+            channel.stalled = True
+        given_up = bool(self.blocked)
+        self.blocked = ()
+        return given_up
+
+    def tell_time(self, now_ns: int) -> None:
+        """Makes `now_ns` a moment: tells the core the time, and handles what came too late.
+
+        Does nothing while there is a moment to wait for, or if it would tell nobody anything.
+        """
+        if self.stage >= 0 or now_ns <= self.moment:
+            return
+        heads = [c.head.group.moment for c in self._synchronised if c.head]
+        commands = any(channel.head for channel in self._commands)
+        listens = TimeAdvanced in self.core.handlers
+        if any(moment > self.moment for moment in heads) or not (heads or commands or listens):
+            return
+        self.unordered = True
+        self._begin(now_ns)
+        self._obey()
+        if listens:
+            self._handle(TimeAdvanced(time_ns=now_ns, issuer="runtime"), b"")
+        for stage in self.stages:
+            self._handle_all(self._gather(stage.channels, Group(now_ns, 1)))
+        self._close(1)
+        self._finish()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether an input is missing that is not waited for any more."""
+        return any(c.stalled for c in self._synchronised)
+
+    @property
+    def waiting(self) -> int:
+        """How many records wait to be handled."""
+        return sum(len(channel) for channel in self.channels.values())
+
+    def _step(self) -> bool:
+        """Does the next thing; False if it has to wait."""
+        if self.stage < 0 and not self._begin_next():
+            return False
+        stage = self.stages[self.stage]
+        upto = Group(self.current, stage.phase)
+        if not stage.feedback or (self._awaits is not None and self._awaits(self.core)):
+            missing = tuple(c for c in stage.channels if c.seen < upto and not c.stalled)
+            if missing:
+                self.blocked = missing
+                return False
+        self.blocked = ()
+        self._handle_all(self._gather(stage.channels, upto))
+        self._end_stage(stage)
+        return True
+
+    def _gather(self, channels: Sequence[Channel], upto: Group) -> list[Entry]:
+        if len(channels) == 1:
+            entries = list(channels[0].take(upto))
+        else:
+            entries = [entry for channel in channels for entry in channel.take(upto)]
+        if len(entries) > 1:
+            entries.sort(key=_key)
+        return entries
+
+    def _begin_next(self) -> bool:
+        """Finds the next moment; passes over those in which nothing happened."""
+        self.blocked = ()
+        moments = [c.head.group.moment for c in self._synchronised if c.head]
+        # What comes too late is handled with the next moment that there is.
+        first = min((moment for moment in moments if moment > self.moment), default=None)
+        complete = min((c.seen.moment for c in self._waited if not c.stalled), default=self.moment)
+        quiet = complete if first is None else min(complete, first - 1)
+        if quiet > self.moment:
+            self._begin(quiet)
+            self._close(1)
+            self._finish()
+        for channel in self._waited:
+            if channel.stalled and channel.seen.moment >= self.moment:
+                channel.stalled = False
+        if first is None:
+            return False
+        needed = Group(first, 1)
+        self.blocked = tuple(
+            c for c in self.stages[0].channels if c.seen < needed and not c.stalled
+        )
+        if self.blocked:
+            return False
+        self._begin(first)
+        self._obey()
+        return True
+
+    def _obey(self) -> None:
+        for channel in self._commands:
+            for entry in channel.take_all():
+                self.unordered = True
+                self._handle_entry(entry)
+
+    def _handle_all(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            if entry.group.moment <= self.moment:
+                self.unordered = True
+            self._handle_entry(entry)
+
+    def _handle_entry(self, entry: Entry) -> None:
+        if entry.event is not None:
+            self._handle(entry.event, entry.trace)
+
+    def _begin(self, moment: int) -> None:
+        self.current = moment
+        self.stage = 0
+
+    def _end_stage(self, stage: Stage) -> None:
+        if stage.closes is not None:
+            self._close(stage.closes)
+        self.stage += 1
+        if self.stage == len(self.stages):
+            self._finish()
+
+    def _finish(self) -> None:
+        self.moment = self.current
+        self.stage = -1
+
+    def _close(self, phase: int) -> None:
+        group = Group(self.current, phase)
+        for output in self.outputs.values():
+            self._out += output.close(group)
+
+    def _handle(self, event: Event, trace: bytes) -> None:
+        handler = self.core.handlers.get(type(event))
+        if handler is None:
+            return
+        self.handled += 1
+        if self.spans is None:
+            self._run(handler, event, trace)
+        else:
+            with self.spans(event, trace) as within:
+                self._run(handler, event, within)
+
+    def _run(self, handler: Handler, event: Event, trace: bytes) -> None:
+        try:
+            outputs = handler(event)
+        except InvalidDataError as error:
+            self.refused.append((event, str(error)))
+            return
+        for caused in outputs:
+            topic = TOPIC_OF.get(type(caused))
+            output = self.outputs.get(topic.name) if topic is not None else None
+            if output is None:
+                raise InvariantError(
+                    f"{type(caused).__name__}: expected an event of "
+                    f"{', '.join(self.outputs) or 'no topic'}"
+                )
+            output.pending.append((caused, trace))
+            self.caused.append(caused)

@@ -1,0 +1,360 @@
+"""The pump of a service: records in, tasks advanced, messages out, snapshots saved.
+
+Who runs the copies of a service may kill any of them at any moment; see `checkpoint.py` for why
+that is safe.
+"""
+
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
+
+import structlog
+
+from goalkick.common.codec import protobuf
+from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.events.base import Event
+from goalkick.common.events.control import Progress
+from goalkick.common.ports.clock import Clock
+from goalkick.common.ports.log import Log, Message, Partition, Record
+from goalkick.common.runtime import checkpoint, wiring
+from goalkick.common.runtime.channel import Channel
+from goalkick.common.runtime.envelope import TRACE, header_of, read_event, read_place_of
+from goalkick.common.runtime.meter import Meter
+from goalkick.common.runtime.place import Group
+from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.task import Spans, Task
+from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, dividing_topic, outputs_of
+from goalkick.common.values.time import NS_PER_SECOND
+
+_MAX_REASON = 1000
+"""Bytes of a reason in a header."""
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """One copy of a service.
+
+    Attributes:
+        tasks: by number of the partition.
+        ready: whether partitions are assigned and their state is restored.
+    """
+
+    def __init__(
+        self,
+        bus: Log,
+        service: wiring.Service,
+        settings: RuntimeSettings,
+        clock: Clock,
+        meter: Meter,
+        instance: str,
+        spans: Spans | None = None,
+    ) -> None:
+        """Nothing is read before `run`.
+
+        Args:
+            bus: this copy's access to the log, not started yet.
+            service: what is run.
+            settings: how.
+            clock: looked at only with clock `wall`, and for snapshots.
+            meter: what is counted.
+            instance: a name of this process, unique among all copies.
+            spans: for traces; None costs nothing.
+        """
+        self._bus = bus
+        self._service = service
+        self._settings = settings
+        self._clock = clock
+        self._meter = meter
+        self._instance = instance
+        self._spans = spans
+        self._dividing = dividing_topic(service.name)
+        self._state_topic = STATE_OF[service.name].name
+        self._counts: Mapping[str, int] = {}
+        self._numbers: frozenset[int] = frozenset()
+        self._readers: dict[Partition, list[Channel]] = {}
+        self._paused: set[Partition] = set()
+        self._lock = asyncio.Lock()
+        self._saved_ns = 0
+        self._saved_moment: dict[int, tuple[int, int]] = {}
+        self._blocked_since: dict[int, int] = {}
+        self.tasks: dict[int, Task] = {}
+        self.ready = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then saves everything and leaves.
+
+        Raises:
+            SettingsError: a topic is missing or does not fit.
+            TransientError: the log cannot be reached any more.
+            InvariantError: the state or the log is wrong; start again to recover.
+        """
+        await self._bus.start()
+        try:
+            await self._join()
+            stopping = asyncio.ensure_future(stop.wait())
+            try:
+                await self._pump(stopping)
+            finally:
+                stopping.cancel()
+            async with self._lock:
+                await self._save(self.tasks)
+        finally:
+            await self._bus.close()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether an input is missing that is not waited for any more."""
+        return any(task.stalled for task in self.tasks.values())
+
+    @property
+    def connected(self) -> bool:
+        """Whether the log was reached and the group joined."""
+        return bool(self._counts)
+
+    def tasks_running(self) -> Sequence[str]:
+        """Each task, how far it is and what it waits for."""
+        shown = []
+        for number, task in self.tasks.items():
+            waits = ", ".join(f"{c.partition.topic}[{c.partition.number}]" for c in task.blocked)
+            waiting = f", waits for {waits}" if waits else ""
+            shown.append(f"{self._service.name}-{number} at {task.moment}{waiting}")
+        return shown
+
+    def positions(self) -> dict[str, int]:
+        """Partition -> offset up to which it was handled, the least of all tasks."""
+        return {
+            f"{partition.topic}/{partition.number}": min(c.position for c in channels)
+            for partition, channels in self._readers.items()
+        }
+
+    async def _join(self) -> None:
+        name = self._service.name
+        topics = [*wiring.inputs(name, self._settings), *outputs_of(name)]
+        names = [*(t.name for t in topics), self._state_topic, DEAD_LETTERS.name]
+        self._counts = await self._bus.partitions(names)
+        self._numbers = frozenset(wiring.task_numbers(self._service, self._counts))
+        await self._bus.join(f"goalkick.{name}", self._dividing.name, self._lost, self._gained)
+
+    async def _pump(self, stopping: "asyncio.Future[bool]") -> None:
+        timeout_s = self._settings.poll_for / NS_PER_SECOND
+        while not stopping.done():
+            polling = asyncio.ensure_future(self._bus.poll(timeout_s))
+            await asyncio.wait((polling, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not polling.done():
+                polling.cancel()
+                return
+            records = polling.result()
+            async with self._lock:
+                await self._deliver(records)
+                if self.ready:
+                    await self._work()
+
+    async def _work(self) -> None:
+        now_ns = self._clock.now_ns()
+        for number, task in self.tasks.items():
+            messages = task.advance()
+            if self._settings.clock == "wall":
+                messages += self._mind_the_time(number, task, now_ns)
+            if task.refused:
+                await self._refuse(task)
+            if task.unordered:
+                await self._save({number: task}, messages)
+                task.unordered = False
+            if messages:
+                self._meter.produced(messages)
+                await self._bus.send(messages)
+            if task.caused:
+                self._meter.caused(task.caused)
+                task.caused.clear()
+        self._mind_the_flow()
+        if now_ns - self._saved_ns >= self._settings.snapshot_every:
+            await self._save(self.tasks)
+
+    def _mind_the_time(self, number: int, task: Task, now_ns: int) -> list[Message]:
+        """Goes on without an input that is silent for too long; tells the core the time."""
+        patience_ns = self._settings.stall_after
+        messages: list[Message] = []
+        if not task.blocked:
+            self._blocked_since.pop(number, None)
+        elif now_ns - self._blocked_since.setdefault(number, now_ns) >= patience_ns:
+            silent = [f"{c.partition.topic}[{c.partition.number}]" for c in task.blocked]
+            log.warning("goes on without a silent input", task=number, inputs=silent)
+            self._meter.stalled(len(silent))
+            self._blocked_since.pop(number, None)
+            task.give_up()
+            task.unordered = True
+            messages += task.advance()
+        if now_ns - patience_ns - task.moment >= NS_PER_SECOND:
+            task.tell_time(now_ns - patience_ns)
+            messages += task.advance()
+        return messages
+
+    async def _deliver(self, records: Sequence[Record]) -> None:
+        for record in records:
+            channels = self._readers.get(record.partition)
+            if not channels:
+                continue
+            topic = channels[0].topic
+            try:
+                place = read_place_of(record, topic)
+            except InvalidDataError as error:
+                await self._bury(record, str(error), "place")
+                for channel in channels:
+                    channel.skip(record.offset)
+                continue
+            event: Event | None
+            try:
+                event = read_event(record)
+            except InvalidDataError as error:
+                await self._bury(record, str(error), "content")
+                event = None
+            if type(event) is Progress:
+                event = None
+            trace = header_of(record, TRACE) or b""
+            for channel in channels:
+                if place is not None:
+                    channel.accept(record.offset, place, event, trace)
+                elif event is not None:
+                    group = Group(event.time_ns, 1)
+                    channel.accept_unordered(record.offset, group, event)
+        if records:
+            self._meter.consumed(records)
+
+    async def _bury(self, record: Record, reason: str, kind: str) -> None:
+        """Puts a record that cannot be used aside, with the reason, and counts it by kind."""
+        topic, number = record.partition
+        log.error(
+            "record put aside", topic=topic, partition=number, offset=record.offset, reason=reason
+        )
+        self._meter.dead_lettered(topic, kind)
+        place = (
+            ("gk-reason", reason.encode()[:_MAX_REASON]),
+            ("gk-service", self._service.name.encode()),
+            ("gk-topic", topic.encode()),
+            ("gk-partition", b"%d" % number),
+            ("gk-offset", b"%d" % record.offset),
+        )
+        key = f"{topic}[{number}]@{record.offset}"
+        target = Partition(DEAD_LETTERS.name, 0)
+        headers = (*record.headers, *place)
+        await self._bus.send([Message(target, key, record.value, headers)])
+
+    async def _refuse(self, task: Task) -> None:
+        """Puts events aside that could be read and not be used."""
+        for event, reason in task.refused:
+            topic = TOPIC_OF[type(event)].name
+            record = Record(Partition(topic, -1), -1, event.key, protobuf.encode(event), ())
+            await self._bury(record, reason, "refused")
+        task.refused.clear()
+
+    def _mind_the_flow(self) -> None:
+        """Reads no further where too much is waiting."""
+        most = self._settings.max_waiting
+        full = {p for p, cs in self._readers.items() if any(len(c) > most for c in cs)}
+        if full - self._paused:
+            self._bus.pause(full - self._paused)
+            self._paused |= full
+        slack = {p for p in self._paused if all(len(c) <= most // 2 for c in self._readers[p])}
+        if slack:
+            self._bus.resume(slack)
+            self._paused -= slack
+
+    async def _save(self, tasks: Mapping[int, Task], owed: Sequence[Message] = ()) -> None:
+        """Steps 2 to 5 of `checkpoint.py`, for the tasks that have anything new."""
+        self._saved_ns = self._clock.now_ns()
+        fresh = {
+            number: task
+            for number, task in tasks.items()
+            if owed or task.unordered or self._saved_moment.get(number) != _mark(task)
+        }
+        if not fresh:
+            return
+        began = time.perf_counter()
+        await self._bus.flush()
+        snapshots = [
+            Message(
+                Partition(self._state_topic, number),
+                f"{self._service.name}-{number}",
+                checkpoint.take(task, self._instance, owed),
+            )
+            for number, task in fresh.items()
+        ]
+        await self._bus.send(snapshots)
+        await self._bus.flush()
+        size = sum(len(message.value) for message in snapshots)
+        self._meter.saved(time.perf_counter() - began, size)
+        for number, task in fresh.items():
+            self._saved_moment[number] = _mark(task)
+        await self._bus.commit(
+            {
+                partition: channel.position
+                for task in fresh.values()
+                for partition, channel in task.channels.items()
+                if partition.topic == self._dividing.name
+                and self._dividing.consumers.get(self._service.name) == "shared"
+            }
+        )
+
+    async def _lost(self, numbers: Collection[int]) -> None:
+        """Before partitions change hands: everything that is ours is saved."""
+        async with self._lock:
+            if self.ready:
+                await self._save(self.tasks)
+            self.ready = False
+
+    async def _gained(self, numbers: Collection[int]) -> None:
+        """After partitions changed hands: what is kept goes on, what is new is restored."""
+        async with self._lock:
+            wanted = self._numbers & set(numbers)
+            places = {number: Partition(self._state_topic, number) for number in wanted}
+            tails = await self._bus.tails(places.values(), 1)
+            saved = {
+                number: checkpoint.read(tails[place][-1].value)
+                for number, place in places.items()
+                if tails[place]
+            }
+            kept = {n for n in wanted if n in self.tasks and self._is_ours(n, saved.get(n))}
+            self._saved_moment = {n: m for n, m in self._saved_moment.items() if n in kept}
+            self._blocked_since.clear()
+            self.tasks = {
+                number: self.tasks[number] if number in kept else await self._restored(number, saved)
+                for number in sorted(wanted)
+            }
+            await self._read_on()
+            self.ready = True
+            self._meter.assigned(len(self.tasks))
+            log.info("partitions assigned", tasks=sorted(wanted), kept=sorted(kept))
+
+    def _is_ours(self, number: int, saved: checkpoint.Checkpoint | None) -> bool:
+        """Whether nobody else has worked on a task since our last snapshot of it."""
+        if saved is None:
+            return number not in self._saved_moment
+        return number in self._saved_moment and saved.writer == self._instance
+
+    async def _restored(self, number: int, saved: Mapping[int, checkpoint.Checkpoint]) -> Task:
+        task = wiring.make_task(self._service, number, self._counts, self._settings, self._spans)
+        if number in saved:
+            await self._bus.send(checkpoint.resume(task, saved[number]))
+        unread = [p for p, channel in task.channels.items() if not channel.next_offset]
+        for place, (first, _) in (await self._bus.ends(unread)).items():
+            task.channels[place].next_offset = first
+        return task
+
+    async def _read_on(self) -> None:
+        """Reads everything that a task needs, from where the one that is furthest behind stands."""
+        self._readers = {}
+        for task in self.tasks.values():
+            for partition, channel in task.channels.items():
+                self._readers.setdefault(partition, []).append(channel)
+        self._paused.clear()
+        await self._bus.read_from(
+            {
+                partition: min(channel.next_offset for channel in channels)
+                for partition, channels in self._readers.items()
+            }
+        )
+
+
+def _mark(task: Task) -> tuple[int, int]:
+    return task.moment, task.handled

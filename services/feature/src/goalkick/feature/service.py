@@ -1,0 +1,44 @@
+"""The feature service as a process: the composition root."""
+
+from collections.abc import Sequence
+
+from goalkick.common.core.errors import SettingsError
+from goalkick.common.runtime.service import (
+    ServiceSettings,
+    Spec,
+    Surroundings,
+    core_service,
+    run,
+)
+from goalkick.common.runtime.wiring import Service
+from goalkick.common.runtime.worker import Worker
+from goalkick.feature.core import FeatureCore
+from goalkick.feature.settings import FeatureSettings
+
+
+class FeatureServiceSettings(ServiceSettings):
+    """The sections that the feature service reads."""
+
+    feature: FeatureSettings = FeatureSettings()
+
+
+def build(settings: FeatureServiceSettings, around: Surroundings) -> Worker:
+    """The service, not started yet.
+
+    Raises:
+        SettingsError: no features are named, or a name is not a feature's.
+    """
+    if not settings.feature.features:
+        raise SettingsError(
+            "feature.features: expected the names of the features to serve, found none; "
+            "`goalkick config features` prints what your strategies and models need"
+        )
+    FeatureCore(settings.feature)
+    return core_service(
+        settings, around, Service("feature", lambda: FeatureCore(settings.feature))
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the service; returns the exit code."""
+    return run(Spec("feature", FeatureServiceSettings, build), argv)

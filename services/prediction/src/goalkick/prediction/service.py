@@ -1,0 +1,41 @@
+"""The prediction service as a process: the composition root."""
+
+from collections.abc import Sequence
+
+from goalkick.common.runtime.service import (
+    ServiceSettings,
+    Spec,
+    Surroundings,
+    core_service,
+    run,
+)
+from goalkick.common.runtime.wiring import Service
+from goalkick.common.runtime.worker import Worker
+from goalkick.prediction.core import PredictionCore
+from goalkick.prediction.settings import PredictionSettings
+
+
+class PredictionServiceSettings(ServiceSettings):
+    """The sections that the prediction service reads."""
+
+    prediction: PredictionSettings = PredictionSettings()
+
+
+def build(settings: PredictionServiceSettings, around: Surroundings) -> Worker:
+    """The service, not started yet.
+
+    Raises:
+        InvalidDataError: a model's files are not what they should be.
+    """
+    models = []
+    if settings.prediction.models:
+        from goalkick.prediction.models.onnx import load  # noqa: PLC0415 -- 30 MB, 0.2 s
+
+        models = [load(folder) for folder in settings.prediction.models]
+    service = Service("prediction", lambda: PredictionCore(settings.prediction, models))
+    return core_service(settings, around, service)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the service; returns the exit code."""
+    return run(Spec("prediction", PredictionServiceSettings, build), argv)

@@ -1,0 +1,39 @@
+"""The strategy service as a process: the composition root."""
+
+from collections.abc import Sequence
+
+from goalkick.common.runtime.service import (
+    ServiceSettings,
+    Spec,
+    Surroundings,
+    core_service,
+    run,
+)
+from goalkick.common.runtime.wiring import Service
+from goalkick.common.runtime.worker import Worker
+from goalkick.strategy.core import StrategyCore
+from goalkick.strategy.discovery import discover
+from goalkick.strategy.settings import StrategySettings
+
+
+class StrategyServiceSettings(ServiceSettings):
+    """The sections that the strategy service reads."""
+
+    strategy: StrategySettings = StrategySettings()
+
+
+def build(settings: StrategyServiceSettings, around: Surroundings) -> Worker:
+    """The service, not started yet.
+
+    Raises:
+        SettingsError: a strategy or a parameter is unknown.
+    """
+    catalogue = discover(settings.strategy.folder)
+    StrategyCore(settings.strategy, catalogue)
+    service = Service("strategy", lambda: StrategyCore(settings.strategy, catalogue))
+    return core_service(settings, around, service)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the service; returns the exit code."""
+    return run(Spec("strategy", StrategyServiceSettings, build), argv)

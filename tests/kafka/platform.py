@@ -1,0 +1,206 @@
+"""The six services as processes on a broker: start, kill, scale, and read what they decided.
+
+All runs share a broker; topics are emptied between runs by deleting and making them again.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from goalkick.common.adapters.log.kafka_topics import create_topics, wanted_topics
+from goalkick.common.events.base import Event
+from goalkick.common.events.control import Progress
+from goalkick.common.ports.log import Partition, Record
+from goalkick.common.runtime.envelope import header_of, read_event
+from goalkick.common.runtime.place import HEADER, read_place
+from goalkick.common.runtime.settings import KafkaSettings
+from goalkick.common.topics import SERVICES, TOPIC_OF, TOPICS, partition_of
+from goalkick.common.events.order import OrderFilled
+
+DECISIONS = tuple(t for t in TOPICS if t.producer in ("strategy", "risk", "execution"))
+REPORTS = TOPIC_OF[OrderFilled]
+
+
+class Platform:
+    """Services on a broker; each copy is a process that is started again when it dies."""
+
+    def __init__(
+        self, bootstrap: str, folder: Path, settings: dict[str, Any], partitions: int = 6
+    ) -> None:
+        self.bootstrap = bootstrap
+        self.folder = folder
+        self.kafka = KafkaSettings(bootstrap_servers=bootstrap, partitions=partitions)
+        self.config = folder / "goalkick.yaml"
+        runtime = settings.setdefault("runtime", {})
+        runtime["kafka"] = {
+            "bootstrap_servers": bootstrap, "session_timeout": "3s", **runtime.get("kafka", {})
+        }  # fmt: skip
+        self.config.write_text(yaml.safe_dump(settings))
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.deaths: Counter[str] = Counter()
+        self._starts: Counter[str] = Counter()
+
+    async def make_topics(self) -> None:
+        """Fresh, empty topics."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            names = [topic.name for topic in wanted_topics(self.kafka)]
+            existing = set(await admin.list_topics())
+            gone = [name for name in names if name in existing]
+            if gone:
+                await admin.delete_topics(gone)
+                async with asyncio.timeout(30):
+                    while set(await admin.list_topics()) & set(gone):
+                        await asyncio.sleep(0.05)
+            groups = [f"goalkick.{service}" for service in SERVICES]
+            with contextlib.suppress(Exception):
+                await admin.delete_consumer_groups(groups)
+        finally:
+            await admin.close()
+        await create_topics(self.kafka)
+
+    def start(self, service: str, copy: int = 0, environ: dict[str, str] | None = None) -> None:
+        """Starts a copy of a service."""
+        name = f"{service}-{copy}"
+        self._starts[name] += 1
+        with (self.folder / f"{name}.log").open("ab") as out:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", f"goalkick.{service}", "--config", str(self.config)],
+                stdout=out,
+                stderr=out,
+                env={**os.environ, **(environ or {})},
+            )
+
+    def start_all(self, services: Collection[str] = SERVICES) -> None:
+        """One copy of each."""
+        for service in services:
+            self.start(service)
+
+    def kill(self, name: str) -> None:
+        """SIGKILL, and a new process in its place."""
+        process = self.processes[name]
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self.deaths[name] += 1
+        service, _, copy = name.rpartition("-")
+        self.start(service, int(copy))
+
+    def stop(self, name: str) -> int:
+        """SIGTERM; the exit code."""
+        process = self.processes.pop(name)
+        process.terminate()
+        return process.wait(timeout=10)
+
+    def revive(self) -> None:
+        """Starts again what has ended by itself, as an orchestrator does."""
+        for name, process in list(self.processes.items()):
+            if process.poll() is not None:
+                self.deaths[f"{name} by itself"] += 1
+                service, _, copy = name.rpartition("-")
+                self.start(service, int(copy))
+
+    def close(self) -> None:
+        """Ends everything."""
+        for process in self.processes.values():
+            process.kill()
+        for process in self.processes.values():
+            process.wait()
+        self.processes.clear()
+
+    def logs(self, lines: int = 15) -> str:
+        """The ends of all logs, for a failing test."""
+        parts = []
+        for path in sorted(self.folder.glob("*.log")):
+            tail = path.read_text(errors="replace").splitlines()[-lines:]
+            parts.append(f"--- {path.name}\n" + "\n".join(line[:400] for line in tail))
+        return "\n".join(parts)
+
+    async def finished(self, moment: int, account: str = "main", timeout_s: float = 120) -> None:
+        """Returns when execution has said all about `moment`; revives what dies meanwhile."""
+        partition = partition_of(account, REPORTS.partitions)
+        place = TopicPartition(REPORTS.name, partition)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        deadline = time.monotonic() + timeout_s
+        try:
+            consumer.assign([place])
+            while True:
+                self.revive()
+                with contextlib.suppress(ConnectionError):
+                    for record in (await consumer.getmany(timeout_ms=200)).get(place, ()):
+                        found = read_place(dict(record.headers).get(HEADER)).group
+                        if found.moment >= moment and found.phase == 1:
+                            return
+                if time.monotonic() > deadline:
+                    raise AssertionError(
+                        f"expected reports up to {moment} within {timeout_s} s\n{self.logs()}"
+                    )
+        finally:
+            await consumer.stop()
+
+    async def decided(self) -> list[Event]:
+        """Everything on the topics of decisions, each event once."""
+        records = await self.read([topic.name for topic in DECISIONS])
+        events: dict[str, Event] = {}
+        for record in records:
+            event = read_event(record)
+            if not isinstance(event, Progress):
+                known = events.setdefault(event.id, event)
+                assert known == event, f"two events with one id: {known} and {event}"
+        return list(events.values())
+
+    async def read(self, topics: Sequence[str]) -> list[Record]:
+        """All records of some topics, partition by partition."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        found: list[Record] = []
+        try:
+            counts = {t.name: t.partitions for t in wanted_topics(self.kafka)}
+            places = [TopicPartition(t, n) for t in topics for n in range(counts[t])]
+            consumer.assign(places)
+            ends = {p: end for p, end in (await consumer.end_offsets(places)).items() if end}
+            while ends:
+                for place, batch in (await consumer.getmany(timeout_ms=500)).items():
+                    found += [
+                        Record(
+                            Partition(r.topic, r.partition),
+                            r.offset,
+                            (r.key or b"").decode(),
+                            r.value,
+                            r.headers,
+                        )
+                        for r in batch
+                    ]
+                    if batch[-1].offset >= ends.get(place, 0) - 1:
+                        ends.pop(place, None)
+        finally:
+            await consumer.stop()
+        return found
+
+
+async def kill_at_random(
+    platform: Platform, names: Sequence[str], times: int, seed: int, pause_s: tuple[float, float]
+) -> None:
+    """Kills each of `names` in turn, at random moments."""
+    chance = random.Random(seed)
+    for turn in range(times):
+        await asyncio.sleep(chance.uniform(*pause_s))
+        platform.kill(names[turn % len(names)])
+        platform.revive()
+
+
+__all__ = ["Platform", "header_of", "kill_at_random"]

@@ -1,0 +1,170 @@
+"""Runs the services over a log in one process, and reads back what they decided."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from goalkick.common.adapters.bus.memory import MemoryBus
+from goalkick.common.adapters.clock.system import SystemClock
+from goalkick.common.adapters.log.memory import Broker, MemoryLog
+from goalkick.common.core.machine import Core
+from goalkick.common.events.base import Event
+from goalkick.common.ports.feed import Step
+from goalkick.common.ports.log import Partition
+from goalkick.common.runtime.envelope import header_of, read_event
+from goalkick.common.runtime.meter import Meter
+from goalkick.common.runtime.place import HEADER, read_place
+from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.source import Source
+from goalkick.common.runtime.wiring import Service
+from goalkick.common.runtime.worker import Worker
+from goalkick.common.telemetry.metrics import Metrics
+from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS
+from goalkick.common.events.control import Progress
+from goalkick.execution.paper import PaperExecution
+from goalkick.execution.settings import ExecutionSettings
+from goalkick.feature.core import FeatureCore
+from goalkick.feature.settings import FeatureSettings
+from goalkick.risk.core import RiskCore
+from goalkick.risk.settings import RiskSettings
+from goalkick.risk.service import awaits_reports
+from goalkick.strategy.core import StrategyCore
+from goalkick.strategy.discovery import discover
+from goalkick.strategy.settings import StrategyRun, StrategySettings
+
+FEATURES = FeatureSettings(features=("ema_3", "ema_8", "rsi_5"))
+STRATEGIES = StrategySettings(
+    strategies={
+        "cross": StrategyRun(strategy="ema_cross", params={"fast": 3, "slow": 8}),
+        "reversion": StrategyRun(strategy="rsi_reversion", params={"length": 5}),
+    }
+)
+RISK = RiskSettings(sizing="fixed_fraction", stop_loss="0.01")
+EXECUTION = ExecutionSettings()
+RUNTIME = RuntimeSettings(clock="event", forecasts=False, snapshot_every="1ms", poll_for="20ms")
+DECISIONS = tuple(t for t in TOPICS if t.producer in ("strategy", "risk", "execution"))
+
+
+def make_cores() -> dict[str, Callable[[], Core]]:
+    catalogue = discover()
+    return {
+        "feature": lambda: FeatureCore(FEATURES),
+        "strategy": lambda: StrategyCore(STRATEGIES, catalogue),
+        "risk": lambda: RiskCore(RISK),
+        "execution": lambda: PaperExecution(EXECUTION),
+    }
+
+
+def services() -> list[Service]:
+    cores = make_cores()
+    return [
+        Service("feature", cores["feature"]),
+        Service("strategy", cores["strategy"]),
+        Service("risk", cores["risk"], awaits_reports, "main"),
+        Service("execution", cores["execution"], None, "main"),
+    ]
+
+
+def embedded(steps: Sequence[Step]) -> list[Event]:
+    """What one process decides, in order."""
+    seen: list[Event] = []
+    kinds = [kind for topic in DECISIONS for kind in topic.events]
+    bus = MemoryBus(
+        {name: make() for name, make in make_cores().items()},
+        [(kind, seen.append) for kind in kinds],
+    )
+    for step in steps:
+        bus.feed(step)
+    return seen
+
+
+def new_broker(partitions: int = 3) -> Broker:
+    topics = {t.name: partitions if t.key == "instrument" else t.partitions for t in TOPICS}
+    topics |= {
+        t.name: partitions if name in ("feature", "prediction", "strategy") else t.partitions
+        for name, t in STATE_OF.items()
+    }
+    return Broker({**topics, DEAD_LETTERS.name: 1})
+
+
+def meter(service: str) -> Meter:
+    return Meter(Metrics(CollectorRegistry(), service))
+
+
+def decided(broker: Broker) -> list[Event]:
+    """What stands on the topics of decisions, each event once, in the order of the partitions."""
+    events: dict[str, Event] = {}
+    for topic in DECISIONS:
+        for number in range(broker.topics[topic.name]):
+            for record in broker.records[Partition(topic.name, number)]:
+                event = read_event(record)
+                if not isinstance(event, Progress):
+                    events.setdefault(event.id, event)
+    return list(events.values())
+
+
+async def settled(broker: Broker, moment: int, timeout_s: float = 60) -> None:
+    """Returns when execution has said all about `moment`."""
+    from goalkick.common.topics import partition_of
+
+    name = TOPIC_OF[_report()].name
+    place = Partition(name, partition_of("main", broker.topics[name]))
+    async with asyncio.timeout(timeout_s):
+        while True:
+            records = broker.records[place]
+            if records:
+                group = read_place(header_of(records[-1], HEADER)).group
+                if group.moment >= moment and group.phase == 1:
+                    return
+            await broker.arrival(0.05)
+
+
+def _report() -> type[Event]:
+    from goalkick.common.events.order import OrderFilled
+
+    return OrderFilled
+
+
+class Member:
+    """One running copy of a service."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        service: Service | Sequence[Step],
+        name: str,
+        *,
+        batch: int = 50,
+        fault: Callable[[str], None] | None = None,
+        settings: RuntimeSettings = RUNTIME,
+        clock: Any = None,
+    ) -> None:
+        self.log = MemoryLog(broker, batch=batch, fault=fault)
+        clock = clock or SystemClock()
+        self.stop = asyncio.Event()
+        if isinstance(service, Service):
+            counted = meter(service.name)
+            self.worker: Any = Worker(self.log, service, settings, clock, counted, name)
+        else:
+            steps = service
+            self.worker = Source(
+                self.log,
+                settings,
+                clock,
+                meter("ingest"),
+                recorded=lambda start: (s for s in steps if s[0].time_ns >= start),
+            )
+        self.task = asyncio.create_task(self.worker.run(self.stop))
+
+    async def end(self) -> None:
+        self.stop.set()
+        await self.task
+
+    async def kill(self) -> None:
+        self.task.cancel()
+        try:
+            await self.task
+        except asyncio.CancelledError:
+            pass
