@@ -143,9 +143,7 @@ async def test_killing_each_service_changes_no_decision(start: Start) -> None:
     assert min(platform.deaths[name] for name in names) >= 4
 
 
-async def test_killing_the_broker_changes_no_decision(
-    start: Start, broker: Broker
-) -> None:
+async def test_killing_the_broker_changes_no_decision(start: Start, broker: Broker) -> None:
     if not isinstance(broker, LocalBroker):
         pytest.skip("the broker is not ours to kill; without a named one or Docker it is")
     config = settings(4, bars=700, speed=60 * 20)

@@ -23,12 +23,12 @@ from aiokafka.admin import AIOKafkaAdminClient
 from goalkick.common.adapters.log.kafka_topics import create_topics, wanted_topics
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
+from goalkick.common.events.order import OrderFilled
 from goalkick.common.ports.log import Partition, Record
 from goalkick.common.runtime.envelope import header_of, read_event
 from goalkick.common.runtime.place import HEADER, read_place
 from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.topics import SERVICES, TOPIC_OF, TOPICS, partition_of
-from goalkick.common.events.order import OrderFilled
 
 DECISIONS = tuple(t for t in TOPICS if t.producer in ("strategy", "risk", "execution"))
 REPORTS = TOPIC_OF[OrderFilled]
@@ -64,7 +64,7 @@ class Platform:
             if gone:
                 await admin.delete_topics(gone)
                 async with asyncio.timeout(30):
-                    while set(await admin.list_topics()) & set(gone):
+                    while set(await admin.list_topics()) & set(gone):  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
             groups = [f"goalkick.{service}" for service in SERVICES]
             with contextlib.suppress(Exception):
@@ -129,7 +129,7 @@ class Platform:
             parts.append(f"--- {path.name}\n" + "\n".join(line[:400] for line in tail))
         return "\n".join(parts)
 
-    async def finished(self, moment: int, account: str = "main", timeout_s: float = 120) -> None:
+    async def finished(self, moment: int, account: str = "main", timeout_s: float = 60) -> None:
         """Returns when execution has said all about `moment`; revives what dies meanwhile."""
         partition = partition_of(account, REPORTS.partitions)
         place = TopicPartition(REPORTS.name, partition)

@@ -223,7 +223,6 @@ TOPIC_OF: Mapping[type[Event], Topic] = MappingProxyType(
 """Event type -> its topic."""
 
 
-
 class InternalTopic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic of the runtime's own: bytes that are no events.
 

@@ -90,7 +90,7 @@ class Channel:
         if offset < self.next_offset:
             return
         self.next_offset = offset + 1
-        if place.group <= self.seen or (place.group == self._open and place.index < self._count):
+        if place.group <= self.seen or (place.group == self._open and place.ordinal < self._count):
             self.repetitions += 1
             return
         if event is None and place.last and self._open is not None and place.group < self._open:
@@ -98,9 +98,9 @@ class Channel:
             return
         if place.group != self._open:
             self._begin(place, offset)
-        elif place.index != self._count:
+        elif place.ordinal != self._count:
             self._missing(place, offset)
-        self._count = place.index + 1
+        self._count = place.ordinal + 1
         if place.last:
             self.seen = place.group
             self._open = None
@@ -151,17 +151,17 @@ class Channel:
                 f"found the beginning of {place.group}"
             )
         # What is kept of a topic may begin in the middle of a group.
-        if place.index and self.seen != BEFORE_ALL and not self._forgiven(place.index):
+        if place.ordinal and self.seen != BEFORE_ALL and not self._forgiven(place.ordinal):
             self._open = place.group
             self._count = 0
             self._missing(place, offset)
         self._open = place.group
 
     def _missing(self, place: Place, offset: int) -> None:
-        if not self._forgiven(place.index - self._count):
+        if not self._forgiven(place.ordinal - self._count):
             raise InvariantError(
                 f"{self._where(offset)}: expected record {self._count} of group {place.group}, "
-                f"found {place.index}; records are missing"
+                f"found {place.ordinal}; records are missing"
             )
 
     def _forgiven(self, missing: int) -> bool:

@@ -117,7 +117,9 @@ def read(data: bytes) -> Checkpoint:
     try:
         checkpoint = msgspec.msgpack.decode(data, type=Checkpoint)
     except msgspec.MsgspecError as error:
-        raise InvalidDataError(f"snapshot of a task: expected a checkpoint, found {error}") from None
+        raise InvalidDataError(
+            f"snapshot of a task: expected a checkpoint, found {error}"
+        ) from None
     if checkpoint.version != _VERSION:
         raise InvalidDataError(
             f"snapshot of a task: expected version {_VERSION}, found {checkpoint.version}"

@@ -2,8 +2,12 @@
 
 from collections import Counter as Tally
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
+
+from prometheus_client import Counter
 
 from goalkick.common.events.base import Event
+from goalkick.common.events.market import FeedRecovered, FeedStale
 from goalkick.common.events.order import (
     OrderCancelled,
     OrderExpired,
@@ -32,12 +36,16 @@ class Meter:
     def __init__(self, metrics: Metrics) -> None:
         """Binds what has no further labels."""
         self._metrics = metrics
+        self._counters: dict[tuple[str, ...], Counter] = {}
+        metrics.gauge(names.BUILD_INFO, version=version("goalkick-common")).set(1)
         self._handle_seconds = metrics.histogram(names.HANDLE_SECONDS)
         self._batch_events = metrics.histogram(names.BATCH_EVENTS)
         self._snapshot_seconds = metrics.histogram(names.SNAPSHOT_SECONDS)
         self._snapshot_bytes = metrics.gauge(names.SNAPSHOT_BYTES)
         self._tasks = metrics.gauge(names.TASKS_ASSIGNED)
         self._rebalances = metrics.counter(names.REBALANCES)
+        self._stale: set[str] = set()
+        self._feed_stale = metrics.gauge(names.FEED_STALE)
         self._stalls = metrics.counter(names.STALLS)
 
     def consumed(self, records: Sequence[Record]) -> None:
@@ -45,7 +53,7 @@ class Meter:
         if records:
             self._batch_events.observe(len(records))
             for topic, count in Tally(record.partition.topic for record in records).items():
-                self._metrics.counter(names.EVENTS_CONSUMED, topic=topic).inc(count)
+                self._counter(names.EVENTS_CONSUMED, topic=topic).inc(count)
 
     def handled(self, seconds: float) -> None:
         """A batch was handled, in so many seconds."""
@@ -54,24 +62,34 @@ class Meter:
     def produced(self, messages: Sequence[Message]) -> None:
         """A batch was written."""
         for topic, count in Tally(message.partition.topic for message in messages).items():
-            self._metrics.counter(names.EVENTS_PRODUCED, topic=topic).inc(count)
+            self._counter(names.EVENTS_PRODUCED, topic=topic).inc(count)
 
     def caused(self, events: Iterable[Event]) -> None:
         """What the core said; refusals and ends of orders are counted by kind."""
         for event in events:
             outcome = _OUTCOMES.get(type(event))
             if outcome is not None:
-                self._metrics.counter(names.ORDERS, outcome=outcome).inc()
+                self._counter(names.ORDERS, outcome=outcome).inc()
             elif isinstance(event, OrderRefused):
-                self._metrics.counter(names.REFUSALS, code=event.code.value).inc()
+                self._counter(names.REFUSALS, code=event.code.value).inc()
+
+    def fed(self, event: Event) -> None:
+        """Ingest said something; counts the instruments whose feed is silent."""
+        if isinstance(event, FeedStale):
+            self._stale.add(event.instrument)
+        elif isinstance(event, FeedRecovered):
+            self._stale.discard(event.instrument)
+        else:
+            return
+        self._feed_stale.set(len(self._stale))
 
     def repeated(self, topic: str, count: int) -> None:
         """So many records of a topic came again."""
-        self._metrics.counter(names.EVENTS_DUPLICATE, topic=topic).inc(count)
+        self._counter(names.EVENTS_DUPLICATE, topic=topic).inc(count)
 
     def dead_lettered(self, topic: str, reason: str) -> None:
         """A record was put aside; `reason` is one of a few words."""
-        self._metrics.counter(names.EVENTS_DEAD_LETTERED, topic=topic, reason=reason).inc()
+        self._counter(names.EVENTS_DEAD_LETTERED, topic=topic, reason=reason).inc()
 
     def lag(self, topic: str, behind_ns: int) -> None:
         """How far the last event of a topic lies behind the clock."""
@@ -90,3 +108,10 @@ class Meter:
     def stalled(self, count: int) -> None:
         """So many inputs are not waited for any more."""
         self._stalls.inc(count)
+
+    def _counter(self, metric: names.CounterMetric, **labels: str) -> Counter:
+        """The child with these labels, looked up once: a look-up costs several times a count."""
+        key = (metric.name, *labels.values())
+        if key not in self._counters:
+            self._counters[key] = self._metrics.counter(metric, **labels)
+        return self._counters[key]

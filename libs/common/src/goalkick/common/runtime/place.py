@@ -11,7 +11,7 @@ from typing import NamedTuple
 from goalkick.common.core.errors import InvalidDataError
 
 HEADER = "gk-place"
-"""Name of the Kafka header: `<moment>:<phase>:<index>:<1 if last, else 0>`."""
+"""Name of the Kafka header: `<moment>:<phase>:<ordinal>:<1 if last, else 0>`."""
 
 
 class Group(NamedTuple):
@@ -34,17 +34,17 @@ class Place(NamedTuple):
 
     Attributes:
         group: which group it belongs to.
-        index: how many records of the group stand before it.
+        ordinal: how many records of the group stand before it.
         last: whether the group is complete with it.
     """
 
     group: Group
-    index: int
+    ordinal: int
     last: bool
 
     def header(self) -> bytes:
         """The header's value."""
-        return b"%d:%d:%d:%d" % (self.group.moment, self.group.phase, self.index, self.last)
+        return b"%d:%d:%d:%d" % (self.group.moment, self.group.phase, self.ordinal, self.last)
 
 
 def read_place(value: bytes | None) -> Place:
@@ -54,9 +54,9 @@ def read_place(value: bytes | None) -> Place:
         InvalidDataError: there is no header, or it says something else.
     """
     try:
-        moment, phase, index, last = (int(part) for part in (value or b"").split(b":"))
+        moment, phase, ordinal, last = (int(part) for part in (value or b"").split(b":"))
     except ValueError:
         raise InvalidDataError(
-            f"header {HEADER}: expected <moment>:<phase>:<index>:<last>, found {value!r}"
+            f"header {HEADER}: expected <moment>:<phase>:<ordinal>:<last>, found {value!r}"
         ) from None
-    return Place(Group(moment, phase), index, bool(last))
+    return Place(Group(moment, phase), ordinal, bool(last))

@@ -102,9 +102,7 @@ class Spec(msgspec.Struct, Generic[Model], frozen=True):
     build: Callable[[Model, Surroundings], Pump]
 
 
-def core_service(
-    settings: ServiceSettings, around: Surroundings, service: Service
-) -> Worker:
+def core_service(settings: ServiceSettings, around: Surroundings, service: Service) -> Worker:
     """The pump of a service that is a core."""
     return Worker(
         around.bus,
@@ -146,7 +144,7 @@ def run(spec: Spec[Model], argv: Sequence[str] | None = None) -> int:
         print(f"goalkick {spec.name}: {error}", file=sys.stderr)  # noqa: T201
         return 2
     except GoalkickError as error:
-        log.error("stopped by a failure", kind=type(error).__name__, reason=str(error))
+        log.exception("stopped by a failure", kind=type(error).__name__, reason=str(error))
         return 1
     return 0
 

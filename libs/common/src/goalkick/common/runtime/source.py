@@ -7,6 +7,7 @@ readers drop what they know. A feed must therefore say the same again from any m
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -28,7 +29,7 @@ BATCH = 500
 are made between two looks at the event loop. More is faster in a replay, and less even."""
 
 _TAIL = 10
-"""Records looked at to find where a partition stands: more than what others might have put there."""
+"""Records looked at to find where a partition stands; more than what is there of others'."""
 
 log = structlog.get_logger()
 
@@ -130,15 +131,13 @@ class Source:
         """Nothing is read."""
         return {}
 
-    async def _go_on(self, stopping: "asyncio.Future[bool]") -> None:
+    async def _go_on(self, stopping: "asyncio.Future[Any]") -> None:
         """Sends from where the partitions stand until they change hands, or the feed ends."""
         self._changed.clear()
         changed = asyncio.ensure_future(self._changed.wait())
         sending = asyncio.ensure_future(self._send_all(self._generation))
         try:
-            await asyncio.wait(
-                (sending, stopping, changed), return_when=asyncio.FIRST_COMPLETED
-            )
+            await asyncio.wait((sending, stopping, changed), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
                 sending.result()
                 # The feed has ended: stay, so that readers see a healthy and silent source.
@@ -200,6 +199,7 @@ class Source:
                 continue
             if not output.pending:
                 touched.append(output)
+            self._meter.fed(event)
             output.pending.append((event, traceparent_for(event.id).encode()))
         return [message for output in touched for message in output.close(group)]
 

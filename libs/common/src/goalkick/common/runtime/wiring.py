@@ -6,6 +6,8 @@ import msgspec
 
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.core.machine import Core
+from goalkick.common.events.market import QuoteChanged
+from goalkick.common.events.prediction import ForecastMade
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.channel import Channel
 from goalkick.common.runtime.settings import RuntimeSettings
@@ -18,8 +20,6 @@ from goalkick.common.topics import (
     outputs_of,
     partition_of,
 )
-from goalkick.common.events.market import QuoteChanged
-from goalkick.common.events.prediction import ForecastMade
 
 
 class Service(msgspec.Struct, frozen=True):
@@ -80,9 +80,7 @@ def make_task(
         Channel(topic, Partition(topic.name, partition))
         for topic in inputs(service.name, settings)
         for partition in (
-            range(counts[topic.name])
-            if topic.consumers[service.name] == "broadcast"
-            else (number,)
+            range(counts[topic.name]) if topic.consumers[service.name] == "broadcast" else (number,)
         )
     ]
     outputs = [

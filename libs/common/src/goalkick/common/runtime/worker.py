@@ -7,6 +7,7 @@ that is safe.
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import structlog
 
@@ -18,11 +19,12 @@ from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.log import Log, Message, Partition, Record
 from goalkick.common.runtime import checkpoint, wiring
 from goalkick.common.runtime.channel import Channel
-from goalkick.common.runtime.envelope import TRACE, header_of, read_event, read_place_of
+from goalkick.common.runtime.envelope import header_of, read_event, read_place_of
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.place import Group
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Spans, Task
+from goalkick.common.telemetry import traces
 from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, dividing_topic, outputs_of
 from goalkick.common.values.time import NS_PER_SECOND
 
@@ -76,6 +78,7 @@ class Worker:
         self._paused: set[Partition] = set()
         self._lock = asyncio.Lock()
         self._saved_ns = 0
+        self._told_ns = 0
         self._saved_moment: dict[int, tuple[int, int]] = {}
         self._blocked_since: dict[int, int] = {}
         self.tasks: dict[int, Task] = {}
@@ -136,7 +139,7 @@ class Worker:
         self._numbers = frozenset(wiring.task_numbers(self._service, self._counts))
         await self._bus.join(f"goalkick.{name}", self._dividing.name, self._lost, self._gained)
 
-    async def _pump(self, stopping: "asyncio.Future[bool]") -> None:
+    async def _pump(self, stopping: "asyncio.Future[Any]") -> None:
         timeout_s = self._settings.poll_for / NS_PER_SECOND
         while not stopping.done():
             polling = asyncio.ensure_future(self._bus.poll(timeout_s))
@@ -168,8 +171,24 @@ class Worker:
                 self._meter.caused(task.caused)
                 task.caused.clear()
         self._mind_the_flow()
+        self._tell_lag(now_ns)
         if now_ns - self._saved_ns >= self._settings.snapshot_every:
             await self._save(self.tasks)
+
+    def _tell_lag(self, now_ns: int) -> None:
+        """Once a second: how far behind the clock we are, and how much came again."""
+        if now_ns - self._told_ns < NS_PER_SECOND:
+            return
+        self._told_ns = now_ns
+        for channels in self._readers.values():
+            topic = channels[0].topic.name
+            for channel in channels:
+                if channel.repetitions:
+                    self._meter.repeated(topic, channel.repetitions)
+                    channel.repetitions = 0
+        moments = [task.moment for task in self.tasks.values() if task.moment > 0]
+        if moments:
+            self._meter.lag(self._dividing.name, max(0, now_ns - min(moments)))
 
     def _mind_the_time(self, number: int, task: Task, now_ns: int) -> list[Message]:
         """Goes on without an input that is silent for too long; tells the core the time."""
@@ -193,33 +212,32 @@ class Worker:
     async def _deliver(self, records: Sequence[Record]) -> None:
         for record in records:
             channels = self._readers.get(record.partition)
-            if not channels:
-                continue
-            topic = channels[0].topic
-            try:
-                place = read_place_of(record, topic)
-            except InvalidDataError as error:
-                await self._bury(record, str(error), "place")
-                for channel in channels:
-                    channel.skip(record.offset)
-                continue
-            event: Event | None
-            try:
-                event = read_event(record)
-            except InvalidDataError as error:
-                await self._bury(record, str(error), "content")
-                event = None
-            if type(event) is Progress:
-                event = None
-            trace = header_of(record, TRACE) or b""
+            if channels:
+                await self._deliver_one(record, channels)
+        self._meter.consumed(records)
+
+    async def _deliver_one(self, record: Record, channels: Sequence[Channel]) -> None:
+        try:
+            place = read_place_of(record, channels[0].topic)
+        except InvalidDataError as error:
+            await self._bury(record, str(error), "place")
             for channel in channels:
-                if place is not None:
-                    channel.accept(record.offset, place, event, trace)
-                elif event is not None:
-                    group = Group(event.time_ns, 1)
-                    channel.accept_unordered(record.offset, group, event)
-        if records:
-            self._meter.consumed(records)
+                channel.skip(record.offset)
+            return
+        event: Event | None
+        try:
+            event = read_event(record)
+        except InvalidDataError as error:
+            await self._bury(record, str(error), "content")
+            event = None
+        if type(event) is Progress:
+            event = None
+        trace = header_of(record, traces.HEADER) or b""
+        for channel in channels:
+            if place is not None:
+                channel.accept(record.offset, place, event, trace)
+            elif event is not None:
+                channel.accept_unordered(record.offset, Group(event.time_ns, 1), event)
 
     async def _bury(self, record: Record, reason: str, kind: str) -> None:
         """Puts a record that cannot be used aside, with the reason, and counts it by kind."""
@@ -318,7 +336,9 @@ class Worker:
             self._saved_moment = {n: m for n, m in self._saved_moment.items() if n in kept}
             self._blocked_since.clear()
             self.tasks = {
-                number: self.tasks[number] if number in kept else await self._restored(number, saved)
+                number: self.tasks[number]
+                if number in kept
+                else await self._restored(number, saved)
                 for number in sorted(wanted)
             }
             await self._read_on()

@@ -2,7 +2,7 @@
 
 Membership and reading are two consumers: one belongs to the group and never fetches, the other
 reads whatever partitions it is told to. So a service reads topics that are not divided among its
-copies, from offsets that stand in its snapshots, while Kafka's group protocol decides who does what.
+copies, from offsets that stand in its snapshots, and Kafka's group protocol decides who does what.
 """
 
 import asyncio
@@ -191,7 +191,7 @@ class KafkaLog:
                     value,
                     key=key.encode(),
                     partition=partition.number,
-                    headers=headers,
+                    headers=list(headers),
                 )
             )
         if len(under_way) > MAX_RECORDS:
@@ -204,7 +204,9 @@ class KafkaLog:
             await producer.flush()
             await asyncio.gather(*self._under_way)
         except KafkaError as error:
-            raise TransientError(f"Kafka: expected records to be written, found: {error}") from error
+            raise TransientError(
+                f"Kafka: expected records to be written, found: {error}"
+            ) from error
         self._under_way.clear()
 
     async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[int, int]]:
@@ -222,7 +224,9 @@ class KafkaLog:
     ) -> Mapping[Partition, Sequence[Record]]:
         """See the port; with a consumer of its own, so that reading goes on undisturbed."""
         found: dict[Partition, list[Record]] = {place: [] for place in partitions}
-        ends = {place: end for place, end in (await self.ends(partitions)).items() if end[0] < end[1]}
+        ends = {
+            place: end for place, end in (await self.ends(partitions)).items() if end[0] < end[1]
+        }
         if not ends:
             return found
         consumer = AIOKafkaConsumer(
@@ -238,7 +242,9 @@ class KafkaLog:
             for place, (first, end) in ends.items():
                 consumer.seek(TopicPartition(*place), max(first, end - count))
             # A compacted topic may lack some of the offsets, never the last one.
-            while any(not found[p] or found[p][-1].offset < end - 1 for p, (_, end) in ends.items()):
+            while any(
+                not found[p] or found[p][-1].offset < end - 1 for p, (_, end) in ends.items()
+            ):
                 batches = await consumer.getmany(timeout_ms=_TAIL_WAIT_MS)
                 if not batches:
                     raise TransientError(

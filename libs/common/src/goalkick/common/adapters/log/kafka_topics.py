@@ -1,4 +1,4 @@
-"""Makes the topics of `topics.py` on a Kafka cluster, and says how they differ from what is there."""
+"""Makes the topics of `topics.py` on a Kafka cluster; leaves alone what is there."""
 
 from collections.abc import Mapping, Sequence
 
@@ -82,7 +82,7 @@ async def create_topics(settings: KafkaSettings) -> Mapping[str, bool]:
         if missing:
             response = await admin.create_topics(
                 [
-                    NewTopic(topic.name, topic.partitions, settings.replication, {}, topic.config)
+                    NewTopic(topic.name, topic.partitions, settings.replication, topic_configs=topic.config)
                     for topic in missing
                 ],
                 timeout_ms=_TIMEOUT_MS,

@@ -30,7 +30,9 @@ class Broker:
         """Topics are made here and never later: name -> number of partitions."""
         self.topics = dict(topics)
         self.records: dict[Partition, list[Record]] = {
-            Partition(topic, number): [] for topic, count in topics.items() for number in range(count)
+            Partition(topic, number): []
+            for topic, count in topics.items()
+            for number in range(count)
         }
         self.committed: dict[tuple[str, Partition], int] = {}
         self.groups: dict[str, _Group] = {}
@@ -96,7 +98,9 @@ class MemoryLog:
         """See the port."""
         missing = sorted(set(topics) - set(self._broker.topics))
         if missing:
-            raise SettingsError(f"the log in memory: expected topics {', '.join(missing)}; make them")
+            raise SettingsError(
+                f"the log in memory: expected topics {', '.join(missing)}; make them"
+            )
         return {topic: self._broker.topics[topic] for topic in topics}
 
     async def join(self, group: str, topic: str, lost: Change, gained: Change) -> None:

@@ -1,7 +1,5 @@
 """What every clock promises."""
 
-# ruff: noqa: S101, D102 -- a test's assertions are its purpose, and its name is its claim.
-
 from goalkick.common.ports.clock import Clock
 from goalkick.common.values.time import parse_time
 

@@ -1,7 +1,5 @@
 """What every store of secrets promises."""
 
-# ruff: noqa: S101, D102 -- a test's assertions are its purpose, and its name is its claim.
-
 from collections.abc import Callable
 
 import pytest
