@@ -1,0 +1,176 @@
+"""From what a venue answers, poll by poll, to steps: pure.
+
+Decides what may be said and when: a moment is told once, when every instrument's bars up to it are
+known; whoever lags too long is declared stale and no longer waited for. Nothing is told twice,
+nothing out of order, and what is missing is said to be missing.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from goalkick.common.events.base import Event
+from goalkick.common.events.market import (
+    BarClosed,
+    FeedRecovered,
+    FeedStale,
+    GapDetected,
+    InstrumentListed,
+)
+from goalkick.common.ports.feed import Step
+from goalkick.common.values.ids import InstrumentId
+from goalkick.common.values.instruments import Instrument
+
+_STREAM: Final = "bar"
+
+
+class _Stream:
+    """One instrument's bars.
+
+    Attributes:
+        told_ns: close of the last bar that was told, None before the first.
+        known_ns: close of the last bar that has arrived; where they begin, before the first.
+        waiting: bars that have arrived and were not told yet, oldest first.
+        last_ns: close of the last bar there was, 0 before the first.
+        stale: whether it was declared stale.
+        recovered: whether it caught up since, which is said with its newest bar.
+    """
+
+    __slots__ = ("known_ns", "last_ns", "recovered", "stale", "told_ns", "waiting")
+
+    def __init__(self, begins_ns: int, told_ns: int | None) -> None:
+        self.known_ns = begins_ns
+        self.told_ns = told_ns
+        self.last_ns = told_ns or 0
+        self.waiting: deque[BarClosed] = deque()
+        self.stale = self.recovered = False
+
+
+class LiveBars:
+    """Bars of several instruments on their way from a venue to the platform."""
+
+    def __init__(
+        self,
+        rules: Mapping[InstrumentId, Instrument],
+        interval_ns: int,
+        stale_after_ns: int,
+        *,
+        begins_ns: int,
+        told_ns: int | None,
+        listing_ns: int,
+        now_ns: int,
+    ) -> None:
+        """Knows no bars yet.
+
+        Args:
+            rules: the instruments.
+            interval_ns: length of a bar.
+            stale_after_ns: time without a new bar, from the end of the last one, after which an
+                instrument is stale.
+            begins_ns: where the first bar opens that is fetched, if none is missing.
+            told_ns: close of the last bar that an earlier run told; None: there was none.
+            listing_ns: time of the listing; every other step is later.
+            now_ns: time of the clock: nothing can be stale earlier than `stale_after_ns` from now.
+        """
+        self._rules = dict(sorted(rules.items()))
+        self._interval_ns = interval_ns
+        self._stale_after_ns = stale_after_ns
+        self._patient_until_ns = now_ns + stale_after_ns
+        self._streams = {name: _Stream(begins_ns, told_ns) for name in self._rules}
+        self._moment_ns = listing_ns
+
+    def listing(self) -> Step:
+        """The first step: the instruments' rules; to be asked for before anything else."""
+        return tuple(
+            InstrumentListed(time_ns=self._moment_ns, instrument=name, rules=rules)
+            for name, rules in self._rules.items()
+        )
+
+    def known_ns(self, instrument: InstrumentId) -> int:
+        """Where the next bar opens: the close of the last one that has arrived."""
+        return self._streams[instrument].known_ns
+
+    def add(self, instrument: InstrumentId, bars: Iterable[BarClosed]) -> None:
+        """Takes what arrived, in order of time; what arrived before is passed over."""
+        stream = self._streams[instrument]
+        for bar in bars:
+            if bar.time_ns > stream.known_ns:
+                stream.known_ns = stream.last_ns = bar.time_ns
+                stream.waiting.append(bar)
+
+    def release(self, now_ns: int) -> list[Step]:
+        """The steps that can be told at `now_ns` by the clock, in order of time."""
+        fallen_silent = self._judge(now_ns)
+        steps: list[Step] = []
+        until_ns = self._complete_until()
+        while (time_ns := self._next_time()) is not None and time_ns <= until_ns:
+            if step := self._step(time_ns):
+                self._moment_ns = time_ns
+                steps.append(step)
+        if fallen_silent:
+            # Not the clock's time: the bars that are late lie before it and are still to come.
+            self._moment_ns += 1
+            steps.append(
+                tuple(
+                    FeedStale(
+                        time_ns=self._moment_ns,
+                        instrument=name,
+                        last_ns=self._streams[name].last_ns,
+                        stream=_STREAM,
+                    )
+                    for name in fallen_silent
+                )
+            )
+        return steps
+
+    def _judge(self, now_ns: int) -> list[InstrumentId]:
+        """Notes who lags and who has caught up; returns who lags now and did not before."""
+        fallen_silent = []
+        for name, stream in self._streams.items():
+            late = now_ns > max(stream.known_ns + self._stale_after_ns, self._patient_until_ns)
+            if late and not stream.stale:
+                stream.stale = True
+                if not stream.recovered:
+                    fallen_silent.append(name)
+                # A recovery that nobody was told of has not been.
+                stream.recovered = False
+            elif stream.stale and not late:
+                stream.stale, stream.recovered = False, True
+        return fallen_silent
+
+    def _complete_until(self) -> int:
+        """Time up to which every instrument that is waited for has its bars."""
+        awaited = [stream.known_ns for stream in self._streams.values() if not stream.stale]
+        return min(awaited) if awaited else max(s.known_ns for s in self._streams.values())
+
+    def _next_time(self) -> int | None:
+        times = (stream.waiting[0].time_ns for stream in self._streams.values() if stream.waiting)
+        return min(times, default=None)
+
+    def _step(self, time_ns: int) -> list[Event]:
+        step: list[Event] = []
+        for name, stream in self._streams.items():
+            if not stream.waiting or stream.waiting[0].time_ns != time_ns:
+                continue
+            bar = stream.waiting.popleft()
+            if time_ns <= self._moment_ns:
+                # Too late to be told in order: it is missing, as the next bar's gap will say.
+                continue
+            if stream.told_ns is not None and bar.open_time_ns > stream.told_ns:
+                step.append(self._gap(bar, stream.told_ns))
+            if stream.recovered and not stream.waiting:
+                stream.recovered = False
+                step.append(FeedRecovered(time_ns=time_ns, instrument=name, stream=_STREAM))
+            step.append(bar)
+            stream.told_ns = time_ns
+        return step
+
+    def _gap(self, bar: BarClosed, from_ns: int) -> GapDetected:
+        return GapDetected(
+            time_ns=bar.time_ns,
+            instrument=bar.instrument,
+            from_ns=from_ns,
+            to_ns=bar.open_time_ns,
+            missing=(bar.open_time_ns - from_ns) // self._interval_ns,
+            stream=_STREAM,
+        )
