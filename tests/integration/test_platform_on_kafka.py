@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import signal
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
@@ -11,9 +13,16 @@ import pytest
 
 from goalkick.common.adapters.bus.memory import MemoryBus
 from goalkick.common.events.base import Event
-from goalkick.common.events.order import Fill, OrderApproved, PositionChanged
+from goalkick.common.events.order import (
+    Fill,
+    OrderApproved,
+    OrderRefused,
+    PositionChanged,
+    RefusalCode,
+)
 from goalkick.common.ports.feed import Step
 from goalkick.common.topics import SERVICES
+from goalkick.common.values.time import NS_PER_SECOND, format_time
 from goalkick.execution.paper import PaperExecution
 from goalkick.execution.settings import ExecutionSettings
 from goalkick.feature.core import FeatureCore
@@ -166,6 +175,7 @@ async def test_scaling_up_and_down_under_load_changes_no_decision(
     start: Start, service: str
 ) -> None:
     config = settings(4, bars=500, speed=60 * 20)
+    config["runtime"]["log_level"] = "info"
     steps = steps_of(config)
     platform = await start(config)
     platform.start_all()
@@ -177,6 +187,45 @@ async def test_scaling_up_and_down_under_load_changes_no_decision(
     await asyncio.sleep(2)
     assert platform.stop(f"{service}-0") == 0
     await platform.finished(steps[-1][0].time_ns, timeout_s=200)
+    if service != "risk":  # one account is one task: further copies of risk stand by
+        assert all(platform.worked(f"{service}-{copy}") for copy in range(3))
     decided = await platform.decided()
     assert_sound(decided)
     assert in_order(decided) == in_order(embedded(config, steps))
+
+
+async def test_a_stopped_upstream_stops_new_risk_until_it_is_back(start: Start) -> None:
+    """Nobody waits for a silent ingest for ever: risk refuses in time, and goes on afterwards."""
+    config = settings(3, bars=100_000, speed=1)
+    config["runtime"] |= {"clock": "wall", "stall_after": "1s"}
+    config["risk"]["max_data_age"] = "2s"
+    config["ingest"]["simulated"] |= {
+        "interval": "1s",
+        "start": format_time(time.time_ns() // NS_PER_SECOND * NS_PER_SECOND),
+        "gap_probability": 0,
+    }
+    platform = await start(config)
+    platform.start_all()
+    await platform.seen(lambda e: isinstance(e, OrderApproved) and not e.reduce_only, 60)
+
+    platform.processes["ingest-0"].send_signal(signal.SIGSTOP)
+    stopped_ns = time.time_ns()
+    await asyncio.sleep(3.5)  # the configured time: max_data_age + stall_after, and a little
+    await platform.send_signal_for("simulated:BTC/USDT", target=1.0)
+    refused = await platform.seen(
+        lambda e: isinstance(e, OrderRefused) and e.code is RefusalCode.STALE_DATA, 20
+    )
+    assert refused.numbers["age_ns"] > 2 * NS_PER_SECOND
+    assert not [
+        e
+        for e in await platform.decided()
+        if isinstance(e, OrderApproved)
+        and not e.reduce_only
+        and e.time_ns > stopped_ns + 3 * NS_PER_SECOND
+    ]
+
+    platform.processes["ingest-0"].send_signal(signal.SIGCONT)
+    back_ns = time.time_ns()
+    await platform.seen(
+        lambda e: isinstance(e, OrderApproved) and not e.reduce_only and e.time_ns > back_ns, 60
+    )

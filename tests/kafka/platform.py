@@ -5,6 +5,7 @@ All runs share a broker; topics are emptied between runs by deleting and making 
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -12,23 +13,27 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from goalkick.common.adapters.log.kafka_topics import create_topics, wanted_topics
+from goalkick.common.codec import protobuf
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
 from goalkick.common.events.order import OrderFilled
+from goalkick.common.events.signal import Signal
 from goalkick.common.ports.log import Partition, Record
-from goalkick.common.runtime.envelope import header_of, read_event
-from goalkick.common.runtime.place import HEADER, read_place
+from goalkick.common.runtime.envelope import envelope, read_event
+from goalkick.common.runtime.place import HEADER, Group, Place, read_place
 from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.topics import SERVICES, TOPIC_OF, TOPICS, partition_of
+from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
+from goalkick.common.values.time import NS_PER_SECOND
 
 DECISIONS = tuple(t for t in TOPICS if t.producer in ("strategy", "risk", "execution"))
 REPORTS = TOPIC_OF[OrderFilled]
@@ -152,6 +157,51 @@ class Platform:
         finally:
             await consumer.stop()
 
+    def worked(self, name: str) -> bool:
+        """Whether a copy was ever given anything to do; needs log level info."""
+        lines = (self.folder / f"{name}.log").read_text().splitlines()
+        assigned = [json.loads(line) for line in lines if '"partitions assigned"' in line]
+        return any(line["tasks"] for line in assigned)
+
+    async def seen(self, wanted: Callable[[Event], bool], timeout_s: float) -> Any:
+        """The first decision that is wanted, among those made before and those to come."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            self.revive()
+            for event in await self.decided():
+                if wanted(event):
+                    return event
+        raise AssertionError(f"expected a certain decision within {timeout_s} s\n{self.logs()}")
+
+    async def send_signal_for(self, instrument: str, target: float) -> None:
+        """A signal of nobody's, on a partition that no instrument of the run is on."""
+        now_ns = time.time_ns()
+        signal_ = Signal(
+            time_ns=now_ns,
+            instrument=InstrumentId(instrument),
+            cause=EventId("0" * 32),
+            strategy=StrategyId("somebody"),
+            target=target,
+            expires_at_ns=now_ns + 60 * NS_PER_SECOND,
+        )
+        topic = TOPIC_OF[Signal].name
+        count = self.kafka.partitions or TOPIC_OF[Signal].partitions
+        used = {partition_of(f"simulated:{name}/USDT", count) for name in ("BTC", "ETH", "SOL")}
+        number = next(n for n in range(count) if n not in used)
+        place = Place(Group(now_ns, 1), 0, True)
+        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
+        await producer.start()
+        try:
+            await producer.send_and_wait(
+                topic,
+                protobuf.encode(signal_),
+                key=signal_.key.encode(),
+                partition=number,
+                headers=list(envelope(signal_, "nobody", place, b"")),
+            )
+        finally:
+            await producer.stop()
+
     async def decided(self) -> list[Event]:
         """Everything on the topics of decisions, each event once."""
         records = await self.read([topic.name for topic in DECISIONS])
@@ -201,6 +251,3 @@ async def kill_at_random(
         await asyncio.sleep(chance.uniform(*pause_s))
         platform.kill(names[turn % len(names)])
         platform.revive()
-
-
-__all__ = ["Platform", "header_of", "kill_at_random"]

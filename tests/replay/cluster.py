@@ -1,6 +1,7 @@
 """Runs the services over a log in one process, and reads back what they decided."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.adapters.log.memory import Broker, MemoryLog
 from goalkick.common.core.machine import Core
 from goalkick.common.events.base import Event
+from goalkick.common.events.control import Progress
 from goalkick.common.ports.feed import Step
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.envelope import header_of, read_event
@@ -22,14 +24,13 @@ from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
 from goalkick.common.telemetry.metrics import Metrics
 from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS
-from goalkick.common.events.control import Progress
 from goalkick.execution.paper import PaperExecution
 from goalkick.execution.settings import ExecutionSettings
 from goalkick.feature.core import FeatureCore
 from goalkick.feature.settings import FeatureSettings
 from goalkick.risk.core import RiskCore
-from goalkick.risk.settings import RiskSettings
 from goalkick.risk.service import awaits_reports
+from goalkick.risk.settings import RiskSettings
 from goalkick.strategy.core import StrategyCore
 from goalkick.strategy.discovery import discover
 from goalkick.strategy.settings import StrategyRun, StrategySettings
@@ -164,7 +165,5 @@ class Member:
 
     async def kill(self) -> None:
         self.task.cancel()
-        try:
+        with contextlib.suppress(asyncio.CancelledError):
             await self.task
-        except asyncio.CancelledError:
-            pass

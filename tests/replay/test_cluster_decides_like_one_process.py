@@ -27,9 +27,7 @@ def market(names: str, minutes: int, seed: int = 7) -> list[Step]:
             InstrumentListed(
                 time_ns=START,
                 instrument=ids[name],
-                rules=Instrument(
-                    id=ids[name], base=name, quote="USDT", lot_size=Decimal("0.001")
-                ),
+                rules=Instrument(id=ids[name], base=name, quote="USDT", lot_size=Decimal("0.001")),
             )
             for name in names
         ]

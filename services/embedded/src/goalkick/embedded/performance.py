@@ -123,8 +123,9 @@ def sampled_returns(curve: Curve) -> tuple[Floats, float]:
     span_ns = int(time_ns[-1] - time_ns[0])
     if span_ns >= DAILY_FROM_DAYS * NS_PER_DAY:
         # A bar that closes at midnight belongs to the day that ends there.
-        day = (time_ns - 1) // NS_PER_DAY
-        last = np.append(np.flatnonzero(np.diff(day)), len(day) - 1)
+        day = time_ns - 1
+        day //= NS_PER_DAY
+        last = np.append(np.flatnonzero(day[1:] != day[:-1]), len(day) - 1)
         days = day[last]
         # A day without any bar has a return of zero: equity stood still.
         filled = np.repeat(equity[last], np.diff(np.append(days, days[-1] + 1)))
@@ -140,13 +141,18 @@ def sampled_returns(curve: Curve) -> tuple[Floats, float]:
 
 def drawdown(curve: Curve) -> tuple[float, int]:
     """The largest fall from a high as a fraction, and the longest time below a high, in ns."""
-    equity = np.concatenate(([curve.initial], curve.equity))
-    high = np.maximum.accumulate(equity)
-    depth = float(np.max(1 - equity / high))
-    time_ns = np.concatenate((curve.time_ns[:1], curve.time_ns))
-    at_high = equity >= high
-    last_high_ns = np.maximum.accumulate(np.where(at_high, time_ns, time_ns[0]))
-    return depth, int(np.max(time_ns - last_high_ns))
+    # In place and without copies: a curve of a million points is measured in little memory.
+    share = curve.equity.astype(np.float64)
+    np.maximum.accumulate(share, out=share)
+    np.maximum(share, curve.initial, out=share)
+    at_high = curve.equity >= share
+    np.divide(curve.equity, share, out=share)
+    depth = max(0.0, 1 - float(np.min(share)))
+    del share
+    below_ns = np.where(at_high, curve.time_ns, curve.time_ns[0])
+    np.maximum.accumulate(below_ns, out=below_ns)
+    np.subtract(curve.time_ns, below_ns, out=below_ns)
+    return depth, int(np.max(below_ns))
 
 
 def _annual(total: float, span_ns: int) -> float | None:

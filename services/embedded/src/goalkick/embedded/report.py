@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from goalkick.common.events.base import Side
-from goalkick.common.events.order import Fill
+from goalkick.common.events.order import Fill, OrderApproved
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.money import plain
 from goalkick.common.values.time import NS_PER_SECOND, format_time
 from goalkick.embedded.charts import Chart
 from goalkick.embedded.performance import Curve, Performance
+from goalkick.embedded.recorder import OrderRecord
 from goalkick.embedded.trades import RoundTrip
 
 MAX_MARKS = 800
@@ -83,6 +84,37 @@ def write_trades(path: Path, trips: Iterable[RoundTrip]) -> None:
             )
             for trip in trips
         ),
+    )
+
+
+def write_orders(path: Path, orders: Iterable[OrderRecord]) -> None:
+    """One row for each decision of risk: approved or refused, and what became of it."""
+    _write(
+        path,
+        "time,strategy,instrument,side,quantity,decision,outcome,reason,filled,average_price,fees,"
+        "updated,order,cause",
+        (_order_row(record) for record in orders),
+    )
+
+
+def _order_row(record: OrderRecord) -> Sequence[object]:
+    decision = record.decision
+    approved = isinstance(decision, OrderApproved)
+    return (
+        format_time(decision.time_ns),
+        decision.strategy,
+        decision.instrument,
+        decision.side,
+        plain(decision.quantity),
+        "approved" if approved else "refused",
+        record.outcome,
+        record.reason,
+        plain(record.filled),
+        "" if record.average_price is None else plain(record.average_price),
+        plain(record.fees),
+        format_time(record.updated_ns),
+        decision.order if isinstance(decision, OrderApproved) else "",
+        decision.cause,
     )
 
 

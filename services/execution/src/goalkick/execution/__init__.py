@@ -1,1 +1,1 @@
-"""Goalkick's execution service."""
+"""Goalkick's execution service: approved orders go to the venue, and its answers become reports."""

@@ -4,6 +4,7 @@ It says what it is about to do (`OrderIntended`) before it does it (`PlaceOrder`
 order once, and books each trade once. It never guesses what a venue did.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,8 @@ class ExecutionCore:
         self._currency = settings.currency
         self._fingerprint = f"{settings.account}|{settings.currency}"
         self._state = _State(False, Ledger(settings.initial_cash), {}, [])
-        self._finished: dict[ClientOrderId, None] = {}
+        # Not a plain dict: its first key is found in constant time only until keys are deleted.
+        self._finished: OrderedDict[ClientOrderId, None] = OrderedDict()
         self.handlers: Mapping[type[Event], Handler] = {
             InstrumentListed: self._on_listed,
             OrderApproved: self._on_approved,
@@ -103,7 +105,7 @@ class ExecutionCore:
             InvalidDataError: it is of another account or currency.
         """
         self._state = decode_snapshot(data, _CORE, self._fingerprint, _State)
-        self._finished = dict.fromkeys(self._state.finished)
+        self._finished = OrderedDict.fromkeys(self._state.finished)
 
     def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
         """The first instrument opens the account's book."""
@@ -283,7 +285,7 @@ class ExecutionCore:
     def _remember(self, handle: ClientOrderId) -> None:
         self._finished[handle] = None
         if len(self._finished) > REMEMBERED:
-            del self._finished[next(iter(self._finished))]
+            self._finished.popitem(last=False)
 
     def _about(self, order: Order, answer: Any) -> dict[str, Any]:
         return {

@@ -94,12 +94,13 @@ class Order(msgspec.Struct):
         """
         if trade_id in self.trades:
             return False
-        if quantity <= 0 or quantity > self.remaining:
+        remaining = self.remaining
+        if not ZERO < quantity <= remaining:
             raise InvariantError(
                 f"order {self.approved.client_order_id}: expected a trade of at most "
-                f"{self.remaining}, found {quantity} in trade {trade_id}"
+                f"{remaining}, found {quantity} in trade {trade_id}"
             )
-        done = quantity == self.remaining
+        done = quantity == remaining
         self.advance(OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED)
         self.filled += quantity
         self.trades.append(trade_id)

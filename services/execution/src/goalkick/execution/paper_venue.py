@@ -56,6 +56,7 @@ class PaperVenueCore:
     def __init__(self, settings: ExecutionSettings) -> None:
         """An empty book without instruments."""
         self._settings = settings
+        self._fee = None if settings.fee_bps is None else settings.fee_bps * BPS
         self._state = _State({}, {}, {}, {}, {})
         self.handlers: Mapping[type[Event], Handler] = {
             InstrumentListed: self._on_listed,
@@ -174,12 +175,14 @@ class PaperVenueCore:
         order = resting.order
         rules = self._state.rules[order.instrument]
         held = self._state.positions.get(order.instrument, ZERO)
+        buying = order.side is Side.BUY
         if order.reduce_only:
-            quantity = min(quantity, max(ZERO, -held * order.side.sign))
-            if not quantity and not held * order.side.sign < 0:
+            reducible = -held if buying else held
+            if reducible <= ZERO:
                 resting.remaining = ZERO
                 reason = "reduce-only, and there is no position to reduce"
                 return _closed(order, time_ns, reason)
+            quantity = min(quantity, reducible)
         if not quantity:
             return None
         price = found.price
@@ -187,7 +190,7 @@ class PaperVenueCore:
             price = slipped(price, order.side, self._settings.slippage_bps, rules.tick_size)
         resting.remaining -= quantity
         resting.trades += 1
-        self._state.positions[order.instrument] = held + order.side.sign * quantity
+        self._state.positions[order.instrument] = held + quantity if buying else held - quantity
         return VenueTraded(
             time_ns=time_ns,
             client_order_id=order.client_order_id,
@@ -203,8 +206,8 @@ class PaperVenueCore:
         )
 
     def _fee_rate(self, rules: Instrument, taking: bool) -> Decimal:
-        if self._settings.fee_bps is not None:
-            return self._settings.fee_bps * BPS
+        if self._fee is not None:
+            return self._fee
         return rules.taker_fee if taking else rules.maker_fee
 
     def _liquidity(self, bar: BarClosed) -> Decimal | None:

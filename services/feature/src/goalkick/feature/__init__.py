@@ -1,1 +1,1 @@
-"""Goalkick's feature service."""
+"""Goalkick's feature service: bars become feature vectors, bar by bar."""

@@ -14,7 +14,7 @@ from goalkick.common.events.feature import FeatureVector
 from goalkick.common.events.market import BarClosed, GapDetected
 from goalkick.common.values.ids import InstrumentId
 from goalkick.feature.definitions import assemble
-from goalkick.feature.kernel import Cells, step
+from goalkick.feature.kernel import LOOKS_AT_RANGE, LOOKS_AT_VOLUME, Cells, compiled_step
 from goalkick.feature.settings import FeatureSettings
 
 _CORE = "feature/1"
@@ -53,9 +53,12 @@ class FeatureCore:
         self._hash = self._assembly.hash
         self._intervals = settings.intervals
         self._restarts = settings.after_gap == "restart"
+        opcodes = set(self._program[:, 0].tolist())
+        self._range = bool(opcodes & LOOKS_AT_RANGE)
+        self._volume = bool(opcodes & LOOKS_AT_VOLUME)
         self._out = np.empty(len(self._names))
         self._streams: dict[tuple[InstrumentId, int], _Stream] = {}
-        step(self._program[:0], np.zeros(1), 0, 0.0, 0.0, 0.0, 0.0, self._out)
+        self._step = compiled_step()
         self.handlers: Mapping[type[Event], Handler] = {
             BarClosed: self._on_bar,
             GapDetected: self._on_gap,
@@ -100,27 +103,26 @@ class FeatureCore:
             stream = _Stream(self._assembly.fresh_cells(interval_ns))
             self._streams[instrument, interval_ns] = stream
         out = self._out
-        ready = step(
+        # A decimal becomes a float by way of its text: only those that are looked at.
+        ready = self._step(
             self._program,
             stream.cells,
             bar.time_ns,
-            float(bar.high),
-            float(bar.low),
+            float(bar.high) if self._range else 0.0,
+            float(bar.low) if self._range else 0.0,
             float(close),
-            float(bar.volume),
+            float(bar.volume) if self._volume else 0.0,
             out,
         )
-        values = out.tolist()
+        values = tuple(out.tolist())
         if ready == len(values):
             names = self._names
         else:
             present = [i for i, value in enumerate(values) if not math.isnan(value)]
-            values = [values[i] for i in present]
+            values = tuple(values[i] for i in present)
+            # The same tuple for as long as the same features are ready: readers compare identity.
             names = tuple(self._names[i] for i in present)
-            if names == stream.names:
-                names = stream.names
-        # The same tuple for as long as the same features are ready: readers compare identity.
-        stream.names = names
+            names = stream.names = stream.names if names == stream.names else names
         return (
             FeatureVector(
                 time_ns=bar.time_ns,
@@ -129,7 +131,7 @@ class FeatureCore:
                 available_at_ns=bar.time_ns,
                 definition_hash=self._hash,
                 names=names,
-                values=tuple(values),
+                values=values,
                 close=close,
             ),
         )

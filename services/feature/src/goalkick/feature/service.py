@@ -34,9 +34,7 @@ def build(settings: FeatureServiceSettings, around: Surroundings) -> Worker:
             "`goalkick config features` prints what your strategies and models need"
         )
     FeatureCore(settings.feature)
-    return core_service(
-        settings, around, Service("feature", lambda: FeatureCore(settings.feature))
-    )
+    return core_service(settings, around, Service("feature", lambda: FeatureCore(settings.feature)))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

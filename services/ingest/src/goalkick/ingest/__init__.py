@@ -1,1 +1,1 @@
-"""Goalkick's ingest service."""
+"""Goalkick's ingest service: a venue's data becomes market events, exact and in order."""

@@ -1,1 +1,1 @@
-"""Goalkick's prediction service."""
+"""Goalkick's prediction service: feature vectors become forecasts of a trained model."""

@@ -1,1 +1,1 @@
-"""Goalkick's risk service."""
+"""Goalkick's risk service: signals become approved or refused orders; nothing trades without it."""

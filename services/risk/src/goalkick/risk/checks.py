@@ -10,7 +10,6 @@ import msgspec
 
 from goalkick.common.events.market import VenueStatus
 from goalkick.common.events.order import RefusalCode
-from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.money import ONE, ZERO, plain
 from goalkick.risk.settings import RiskSettings
 from goalkick.risk.state import Account, Book
@@ -24,27 +23,70 @@ class Refusal(msgspec.Struct, frozen=True):
     numbers: dict[str, Decimal]
 
 
-class Proposal(msgspec.Struct, frozen=True):
-    """An order that somebody would like.
+class Proposal:
+    """An order that somebody would like, weighed once against the whole account.
 
     Attributes:
         quantity: signed, base currency.
-        expires_at_ns: when the signal behind it expires.
-        reducing: whether it only brings the expected position nearer to zero.
+        reducing: whether it only brings the expected position nearer to zero; what follows is
+            then not worked out, because no check asks for it.
+        after: the position once everything has traded, base currency.
+        equity: of the account, quote currency.
+        notional: worst case of the instrument with this order, quote currency.
+        gross: the same of all instruments together.
+        net: of all instruments once everything has traded: longs less shorts, quote currency.
+        buying: what working buys may still cost, quote currency.
+        held: instruments that are held or may be.
     """
 
-    account: Account
-    book: Book
-    instrument: InstrumentId
-    quantity: Decimal
-    expires_at_ns: int
-    reducing: bool
-    settings: RiskSettings
+    __slots__ = (
+        "account",
+        "after",
+        "book",
+        "buying",
+        "equity",
+        "gross",
+        "held",
+        "net",
+        "notional",
+        "price",
+        "quantity",
+        "reducing",
+        "settings",
+    )
 
-    @property
-    def after(self) -> Decimal:
-        """The position once everything has traded, base currency."""
-        return self.book.expected + self.quantity
+    def __init__(
+        self,
+        account: Account,
+        book: Book,
+        quantity: Decimal,
+        reducing: bool,
+        settings: RiskSettings,
+    ) -> None:
+        """Weighs it; `book` must have a price."""
+        self.account = account
+        self.book = book
+        self.quantity = quantity
+        self.reducing = reducing
+        self.settings = settings
+        if reducing:
+            return
+        self.price = book.price or ZERO
+        self.after = book.expected + quantity
+        self.equity = account.equity
+        self.notional = self.gross = book.worst_with(quantity) * self.price
+        self.net = self.after * self.price
+        self.buying = ZERO
+        self.held = 1
+        for each in account.books.values():
+            price = each.price or ZERO
+            if each.working:
+                self.buying += sum(each.buying, ZERO) * price
+            if each is not book:
+                worst = each.worst
+                self.held += bool(worst)
+                self.gross += worst * price
+                self.net += each.expected * price
 
 
 def readiness(
@@ -91,7 +133,10 @@ def _fresh(p: Proposal) -> Refusal | None:
 
 
 def _not_halted(p: Proposal) -> Refusal | None:
-    halts, numbers = p.account.halts, {"equity": p.account.equity}
+    halts = p.account.halts
+    if not (halts.operator or halts.daily or halts.drawdown):
+        return None
+    numbers = {"equity": p.equity}
     if halts.operator:
         return Refusal(
             RefusalCode.TRADING_HALTED, f"halted by command for {halts.operator[0]}", numbers
@@ -99,10 +144,8 @@ def _not_halted(p: Proposal) -> Refusal | None:
     if halts.daily:
         numbers["day_equity"] = p.account.day_equity
         return Refusal(RefusalCode.DAILY_LOSS_REACHED, "no new risk until 00:00 UTC", numbers)
-    if halts.drawdown:
-        numbers["peak"] = p.account.peak
-        return Refusal(RefusalCode.DRAWDOWN_REACHED, "no new risk until resumed", numbers)
-    return None
+    numbers["peak"] = p.account.peak
+    return Refusal(RefusalCode.DRAWDOWN_REACHED, "no new risk until resumed", numbers)
 
 
 def _orders_known(p: Proposal) -> Refusal | None:
@@ -114,7 +157,7 @@ def _orders_known(p: Proposal) -> Refusal | None:
 
 
 def _side(p: Proposal) -> Refusal | None:
-    if p.after >= 0 or p.settings.allow_short:
+    if p.after >= ZERO or p.settings.allow_short:
         return None
     return Refusal(
         RefusalCode.SHORT_NOT_ALLOWED, "expected no short position", {"position": p.after}
@@ -122,7 +165,7 @@ def _side(p: Proposal) -> Refusal | None:
 
 
 def _smallest(p: Proposal) -> Refusal | None:
-    rules, price = p.book.rules, p.book.price or ZERO
+    rules, price = p.book.rules, p.price
     assert rules is not None  # `readiness` came first  # noqa: S101
     quantity = abs(p.quantity)
     if quantity < rules.min_quantity:
@@ -141,14 +184,12 @@ def _smallest(p: Proposal) -> Refusal | None:
 
 
 def _cash(p: Proposal) -> Refusal | None:
-    if p.settings.allow_borrowing or p.quantity < 0:
+    if p.settings.allow_borrowing or p.quantity < ZERO:
         return None
-    rules, price = p.book.rules, p.book.price or ZERO
+    rules = p.book.rules
     assert rules is not None  # `readiness` came first  # noqa: S101
-    needed = p.quantity * price * (ONE + rules.taker_fee)
-    free = p.account.cash - sum(
-        (q * (b.price or ZERO) for b in p.account.books.values() for q in b.buying), ZERO
-    )
+    needed = p.quantity * p.price * (ONE + rules.taker_fee)
+    free = p.account.cash - p.buying
     if needed <= free:
         return None
     return Refusal(
@@ -158,55 +199,36 @@ def _cash(p: Proposal) -> Refusal | None:
     )
 
 
-def _worst_notional(p: Proposal) -> Decimal:
-    """Worst case of the instrument with the proposed order, quote currency."""
-    return p.book.worst_with(p.quantity) * (p.book.price or ZERO)
-
-
-def _notional(book: Book) -> Decimal:
-    return book.worst * (book.price or ZERO)
-
-
 def _instrument_cap(p: Proposal) -> Refusal | None:
-    return _capped(
-        RefusalCode.INSTRUMENT_CAP, p, _worst_notional(p), p.settings.max_instrument_exposure
-    )
+    return _capped(RefusalCode.INSTRUMENT_CAP, p, p.notional, p.settings.max_instrument_exposure)
 
 
 def _gross_cap(p: Proposal) -> Refusal | None:
-    others = sum(
-        (_notional(b) for b in p.account.books.values() if b is not p.book), _worst_notional(p)
-    )
-    return _capped(RefusalCode.GROSS_CAP, p, others, p.settings.max_gross_exposure)
+    return _capped(RefusalCode.GROSS_CAP, p, p.gross, p.settings.max_gross_exposure)
 
 
 def _net_cap(p: Proposal) -> Refusal | None:
-    net = p.after * (p.book.price or ZERO)
-    for book in p.account.books.values():
-        if book is not p.book:
-            net += book.expected * (book.price or ZERO)
-    return _capped(RefusalCode.NET_CAP, p, abs(net), p.settings.max_net_exposure)
+    return _capped(RefusalCode.NET_CAP, p, abs(p.net), p.settings.max_net_exposure)
 
 
 def _capped(code: RefusalCode, p: Proposal, exposure: Decimal, cap: Decimal) -> Refusal | None:
-    limit = p.account.equity * cap
+    limit = p.equity * cap
     if exposure <= limit:
         return None
     return Refusal(
         code,
         f"expected at most {plain(cap)} x equity",
-        {"exposure": exposure, "limit": limit, "equity": p.account.equity},
+        {"exposure": exposure, "limit": limit, "equity": p.equity},
     )
 
 
 def _position_count(p: Proposal) -> Refusal | None:
-    held = 1 + sum(1 for b in p.account.books.values() if b is not p.book and b.worst)
-    if held <= p.settings.max_positions:
+    if p.held <= p.settings.max_positions:
         return None
     return Refusal(
         RefusalCode.POSITION_COUNT_CAP,
         "expected fewer instruments at once",
-        {"positions": Decimal(held), "max_positions": Decimal(p.settings.max_positions)},
+        {"positions": Decimal(p.held), "max_positions": Decimal(p.settings.max_positions)},
     )
 
 

@@ -271,7 +271,7 @@ class RiskCore:
             return ()
         expected = book.expected
         reducing = expected * missing < 0 and abs(missing) <= abs(expected)
-        refusal = first_refusal(self._proposal(signal, book, missing, reducing))
+        refusal = first_refusal(self._proposal(book, missing, reducing))
         if refusal is None:
             self._settle(signal, book, slot, wanted)
             return (self._approve(signal, book, missing, reducing, signal.reason),)
@@ -279,22 +279,14 @@ class RiskCore:
         if reducing or expected * missing >= 0:
             return refused
         # A reversal that may not be: at least go flat.
-        if first_refusal(self._proposal(signal, book, -expected, True)) is not None:
+        if first_refusal(self._proposal(book, -expected, True)) is not None:
             return refused
         slot.wanted -= expected
         book.sum_wanted()
         return (*refused, self._approve(signal, book, -expected, True, "flat instead of reversed"))
 
-    def _proposal(self, signal: Signal, book: Book, quantity: Decimal, reducing: bool) -> Proposal:
-        return Proposal(
-            self._account,
-            book,
-            signal.instrument,
-            quantity,
-            signal.expires_at_ns,
-            reducing,
-            self._settings,
-        )
+    def _proposal(self, book: Book, quantity: Decimal, reducing: bool) -> Proposal:
+        return Proposal(self._account, book, quantity, reducing, self._settings)
 
     def _settle(self, signal: Signal, book: Book, slot: Slot, wanted: Decimal) -> None:
         slot.target = signal.target

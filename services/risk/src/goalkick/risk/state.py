@@ -83,7 +83,7 @@ class Book(msgspec.Struct):
     @property
     def buying(self) -> Iterator[Decimal]:
         """Quantities of the working buys."""
-        return (quantity for quantity in self.working.values() if quantity > 0)
+        return (quantity for quantity in self.working.values() if quantity > ZERO)
 
     @property
     def worst(self) -> Decimal:
@@ -96,8 +96,12 @@ class Book(msgspec.Struct):
         Any part of the orders may trade, in any order: all buys and no sell, or the reverse.
         """
         up = down = self.position
-        for working in (*self.working.values(), quantity):
-            if working > 0:
+        if quantity > ZERO:
+            up += quantity
+        else:
+            down += quantity
+        for working in self.working.values():
+            if working > ZERO:
                 up += working
             else:
                 down += working

@@ -41,11 +41,12 @@ class _State(msgspec.Struct):
 class _Slot:
     """One strategy on one instrument and bar length."""
 
-    __slots__ = ("names", "ready", "run", "seen", "strategy")
+    __slots__ = ("names", "ready", "run", "seen", "strategy", "warmup")
 
     def __init__(self, run: "_Run", strategy: Strategy[Any]) -> None:
         self.run = run
         self.strategy = strategy
+        self.warmup = run.settings.warmup
         self.seen = 0
         self.names: tuple[str, ...] = ()
         self.ready = not strategy.needs()
@@ -176,14 +177,14 @@ class StrategyCore:
             if names is not slot.names:
                 slot.ready = all(name in names for name in slot.strategy.needs())
                 slot.names = names
-            if slot.ready and slot.run.active and slot.seen >= slot.run.settings.warmup:
-                signals.extend(slot.strategy.on_features(features))
+            if slot.ready and slot.run.active and slot.seen >= slot.warmup:
+                signals += slot.strategy.on_features(features)
         return signals
 
     def _on_forecast(self, forecast: ForecastMade) -> Sequence[Event]:
         signals: list[Signal] = []
         for slot in self._group(forecast.instrument, forecast.interval_ns):
-            if slot.run.active and slot.seen >= slot.run.settings.warmup:
+            if slot.run.active and slot.seen >= slot.warmup:
                 signals.extend(slot.strategy.on_forecast(forecast))
         return signals
 

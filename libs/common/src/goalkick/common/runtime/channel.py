@@ -17,7 +17,7 @@ class Entry(NamedTuple):
     Attributes:
         group: which group of its producer it belongs to.
         event: the event; None where only the end of a group was said.
-        offset: of its record.
+        offset: from which its whole group can be read again.
         trace: W3C traceparent of what caused it, or empty.
     """
 
@@ -41,8 +41,8 @@ class Channel:
     """
 
     __slots__ = (
-        "_count", "_entries", "_open", "_unreadable", "done", "next_offset", "partition",
-        "repetitions", "seen", "stalled", "topic",
+        "_count", "_entries", "_open", "_unreadable", "_unsettled", "done", "next_offset",
+        "partition", "repetitions", "seen", "stalled", "topic",
     )  # fmt: skip
 
     def __init__(self, topic: Topic, partition: Partition) -> None:
@@ -57,6 +57,8 @@ class Channel:
         self._open: Group | None = None
         self._count = 0
         self._unreadable = 0
+        # Offset of the first record after the last complete group; None if there is none.
+        self._unsettled: int | None = None
 
     def __len__(self) -> int:
         """How many entries wait."""
@@ -70,7 +72,9 @@ class Channel:
     @property
     def position(self) -> int:
         """Offset from which everything that is not handled yet can be read again."""
-        return self._entries[0].offset if self._entries else self.next_offset
+        waiting = self._entries[0].offset if self._entries else self.next_offset
+        # An unreadable record leaves no entry, but who starts again must count it again.
+        return waiting if self._unsettled is None else min(waiting, self._unsettled)
 
     def resume(self, offset: int, done: Group, stalled: bool) -> None:
         """Starts again at what `position` and `done` once were."""
@@ -79,7 +83,8 @@ class Channel:
         self.stalled = stalled
         self._entries.clear()
         self._open = None
-        self._count = 0
+        self._count = self._unreadable = 0
+        self._unsettled = None
 
     def accept(self, offset: int, place: Place, event: Event | None, trace: bytes) -> None:
         """Takes a record; None for one that only ends a group or cannot be used.
@@ -101,27 +106,37 @@ class Channel:
         elif place.ordinal != self._count:
             self._missing(place, offset)
         self._count = place.ordinal + 1
+        since = self._unsettled
+        if since is None:
+            since = self._unsettled = offset
         if place.last:
             self.seen = place.group
             self._open = None
-            self._count = 0
-        if event is not None or self._entries:
-            self._entries.append(Entry(place.group, event, offset, trace))
-        else:
+            self._count = self._unreadable = 0
+            self._unsettled = None
+        if event is not None or (place.last and self._entries):
+            self._entries.append(Entry(place.group, event, since, trace))
+        elif place.last:
             # The end of a group before which nothing waits is handled by being known.
             self.done = self.seen
 
-    def accept_unordered(self, offset: int, group: Group, event: Event) -> None:
-        """Takes a record of a topic whose producer does not say when a moment is complete."""
+    def accept_unordered(self, offset: int, event: Event | None) -> None:
+        """Takes a record of a topic whose producer does not say when a moment is complete.
+
+        None for one that cannot be used.
+        """
         if offset >= self.next_offset:
             self.next_offset = offset + 1
-            self._entries.append(Entry(group, event, offset, b""))
+            if event is not None:
+                self._entries.append(Entry(Group(event.time_ns, 1), event, offset, b""))
 
     def skip(self, offset: int) -> None:
         """Passes over a record that nobody can read: it may have been one of the next group."""
         if offset >= self.next_offset:
             self.next_offset = offset + 1
             self._unreadable += 1
+            if self._unsettled is None:
+                self._unsettled = offset
 
     def take(self, upto: Group) -> Iterator[Entry]:
         """Removes and yields the events of complete groups up to `upto`."""

@@ -6,7 +6,8 @@ The order in which the shell does things makes it safe to stop anywhere:
 the inputs were read, 4. wait until it is acknowledged, 5. note the offsets for onlookers.
 
 Who restarts from the last snapshot says the same things again, and readers drop them by their
-place. Where that cannot be promised (`Task.unordered`), the snapshot comes first and holds what is
+place. Until it has said all that was said before (`Task.repeats`, which is saved before anything
+is said again), nothing new from outside may come in. Where that cannot be promised (`Task.unordered`), the snapshot comes first and holds what is
 to be sent (`owed`); a restart sends it again before anything else.
 """
 
@@ -58,7 +59,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     Attributes:
         version: of this layout.
         writer: which process wrote it, for onlookers and to know one's own.
-        moment, stage, current: see `Task`.
+        moment, repeats, stage, current: see `Task`.
         channels, outputs: see above.
         owed: to be sent (again) first.
         core: the core's own snapshot.
@@ -67,6 +68,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     version: int
     writer: str
     moment: int
+    repeats: int
     stage: int
     current: int
     channels: list[ChannelState]
@@ -81,6 +83,7 @@ def take(task: Task, writer: str, owed: Sequence[Message] = ()) -> bytes:
         version=_VERSION,
         writer=writer,
         moment=task.moment,
+        repeats=task.repeats,
         stage=task.stage,
         current=task.current,
         channels=[
@@ -137,6 +140,7 @@ def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
     """
     task.core.restore(checkpoint.core)
     task.moment = checkpoint.moment
+    task.repeats = checkpoint.repeats
     task.stage = checkpoint.stage
     task.current = checkpoint.current
     for kept in checkpoint.channels:

@@ -3,16 +3,22 @@
 CloudEvents 1.0, Kafka protocol binding, binary mode: the attributes are headers `ce_*`.
 """
 
+import contextlib
+from collections.abc import Sequence
+
 from goalkick.common.codec import protobuf
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Event
 from goalkick.common.ports.log import Headers, Record
-from goalkick.common.runtime.place import HEADER, Place, read_place
+from goalkick.common.runtime.place import BEFORE_ALL, HEADER, Group, Place, read_place
 from goalkick.common.telemetry.traces import HEADER as TRACE
 from goalkick.common.topics import Topic
 
 CONTENT_TYPE = ("content-type", b"application/protobuf")
 SPEC_VERSION = ("ce_specversion", b"1.0")
+
+TAIL = 10
+"""Records looked at to find where a partition stands; more than what is there of others'."""
 
 _TYPES: dict[type[Event], bytes] = {}
 _SOURCES: dict[str, bytes] = {}
@@ -67,6 +73,14 @@ def read_event(record: Record) -> Event:
     if name is None:
         raise InvalidDataError("header ce_type: expected the type of the event, found none")
     return protobuf.decode(name.decode("utf-8", "replace"), record.value)
+
+
+def last_group(tail: Sequence[Record]) -> Group:
+    """The last group that anybody said something about on a partition, by its last records."""
+    for record in reversed(tail):
+        with contextlib.suppress(InvalidDataError):
+            return read_place(header_of(record, HEADER)).group
+    return BEFORE_ALL
 
 
 def header_of(record: Record, name: str) -> bytes | None:

@@ -11,13 +11,12 @@ from typing import Any
 
 import structlog
 
-from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.feed import Step
-from goalkick.common.ports.log import Log, Message, Partition, Record
-from goalkick.common.runtime.envelope import header_of
+from goalkick.common.ports.log import Log, Message, Partition
+from goalkick.common.runtime.envelope import TAIL, last_group
 from goalkick.common.runtime.meter import Meter
-from goalkick.common.runtime.place import BEFORE_ALL, HEADER, Group, read_place
+from goalkick.common.runtime.place import BEFORE_ALL, Group
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Output
 from goalkick.common.telemetry.traces import traceparent_for
@@ -27,9 +26,6 @@ from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 BATCH = 500
 """Steps after which readers are told of the moments in which nothing happened; also how many steps
 are made between two looks at the event loop. More is faster in a replay, and less even."""
-
-_TAIL = 10
-"""Records looked at to find where a partition stands; more than what is there of others'."""
 
 log = structlog.get_logger()
 
@@ -67,6 +63,7 @@ class Source:
             recorded: a feed whose steps are known or computable; this or `live`.
             live: a feed that waits for the outside world.
             speed: how much faster than the steps' own time a recorded feed goes; 0: no waiting.
+                With clock `wall` every step comes at its own time, and at once if that is past.
         """
         self._bus = bus
         self._settings = settings
@@ -161,20 +158,34 @@ class Source:
         self.finished = True
 
     async def _send_recorded(self, steps: Iterator[Step]) -> None:
-        began_ns, first_ns = self._clock.now_ns(), None
+        pace = self._pace()
         batch: list[Message] = []
         for count, step in enumerate(steps, 1):
             now_ns = step[0].time_ns
-            if self._speed:
-                first_ns = now_ns if first_ns is None else first_ns
-                due_ns = began_ns + int((now_ns - first_ns) / self._speed)
-                early_ns = due_ns - self._clock.now_ns()
-                if early_ns > NS_PER_MS:
-                    await asyncio.sleep(early_ns / NS_PER_SECOND)
+            early_ns = pace(now_ns)
+            if early_ns > NS_PER_MS:
+                batch = await self._send(batch, self.moment)
+                await asyncio.sleep(early_ns / NS_PER_SECOND)
             batch += self._messages(step)
-            if self._speed or count % BATCH == 0:
+            if early_ns > 0 or count % BATCH == 0:
                 batch = await self._send(batch, now_ns)
         await self._send(batch, self.moment)
+
+    def _pace(self) -> Callable[[int], int]:
+        """Says how long, in ns, before its time a step is; 0 or less if it is due."""
+        now_ns = self._clock.now_ns
+        if self._settings.clock == "wall":
+            return lambda step_ns: step_ns - now_ns()
+        if not self._speed:
+            return lambda step_ns: 0
+        speed, began_ns = self._speed, now_ns()
+        first: list[int] = []
+
+        def early(step_ns: int) -> int:
+            first[:] = first or [step_ns]
+            return began_ns + int((step_ns - first[0]) / speed) - now_ns()
+
+        return early
 
     async def _send(self, batch: list[Message], now_ns: int) -> list[Message]:
         async with self._lock:
@@ -227,8 +238,8 @@ class Source:
                 for number in sorted(numbers)
                 if number < self._counts[topic.name]
             }
-            tails = await self._bus.tails(outputs, _TAIL)
-            self._last = {place: _stands_at(records) for place, records in tails.items()}
+            tails = await self._bus.tails(outputs, TAIL)
+            self._last = {place: last_group(records) for place, records in tails.items()}
             self._outputs = {p: Output(topic, p, "ingest") for p, topic in outputs.items()}
             self._generation += 1
             self.ready = True
@@ -241,11 +252,3 @@ class Source:
         topics = outputs_of("ingest")
         quotes = [t for t in topics if "quote" in t.name and self._settings.quotes]
         return [self._dividing, *quotes]
-
-
-def _stands_at(tail: Sequence[Record]) -> Group:
-    """The last group that anybody said something about on a partition."""
-    for record in reversed(tail):
-        with contextlib.suppress(InvalidDataError):
-            return read_place(header_of(record, HEADER)).group
-    return BEFORE_ALL

@@ -24,7 +24,8 @@ from goalkick.common.runtime.envelope import envelope
 from goalkick.common.runtime.place import BEFORE_ALL, Group, Place
 from goalkick.common.topics import TOPIC_OF, Topic
 
-_key = attrgetter("event.key")
+_key = attrgetter("group.moment", "event.key")
+"""All events are of one moment unless some come too late: those come first, oldest first."""
 
 Spans = Callable[[Event, bytes], AbstractContextManager[bytes]]
 """Opens a span around the handling of an event, given its traceparent; yields the span's own."""
@@ -125,6 +126,7 @@ class Task:
     Attributes:
         core: the core.
         moment: last moment that is done with; the smallest int64 before the first.
+        repeats: last moment of which readers know what was said before a restart; see `repeat`.
         unordered: whether what was handled since it was last cleared depended on arrival.
         handled: events handled so far.
         blocked: the channels that are waited for now; empty while nothing is waiting.
@@ -153,7 +155,7 @@ class Task:
         self.spans = spans
         self.channels: Mapping[Partition, Channel] = {c.partition: c for c in channels}
         self.outputs: Mapping[str, Output] = {o.topic.name: o for o in outputs}
-        self.moment = BEFORE_ALL.moment
+        self.moment = self.repeats = BEFORE_ALL.moment
         self.unordered = False
         self.handled = 0
         self.blocked: tuple[Channel, ...] = ()
@@ -189,25 +191,39 @@ class Task:
         self.blocked = ()
         return given_up
 
+    def repeat(self, upto: int) -> bool:
+        """After a restart: makes sure that up to this moment the same is said as before.
+
+        All that depended on arrival is in the snapshot already. So everything after it was handled
+        with no input missing, and without the commands that have come since.
+
+        Returns:
+            Whether that is news, which must be saved before anything is said.
+        """
+        if upto <= max(self.moment, self.repeats):
+            return False
+        self.repeats = upto
+        for channel in self.channels.values():
+            channel.stalled = False
+        return True
+
     def tell_time(self, now_ns: int) -> None:
-        """Makes `now_ns` a moment: tells the core the time, and handles what came too late.
+        """Makes `now_ns` a moment: tells the core the time, and says what came of late events.
 
         Does nothing while there is a moment to wait for, or if it would tell nobody anything.
         """
-        if self.stage >= 0 or now_ns <= self.moment:
+        if self.stage >= 0 or now_ns <= max(self.moment, self.repeats):
             return
-        heads = [c.head.group.moment for c in self._synchronised if c.head]
+        self._catch_up()
         commands = any(channel.head for channel in self._commands)
+        owing = any(output.pending for output in self.outputs.values())
         listens = TimeAdvanced in self.core.handlers
-        if any(moment > self.moment for moment in heads) or not (heads or commands or listens):
+        if any(c.head for c in self._synchronised) or not (commands or owing or listens):
             return
         self.unordered = True
         self._begin(now_ns)
         self._obey()
-        if listens:
-            self._handle(TimeAdvanced(time_ns=now_ns, issuer="runtime"), b"")
-        for stage in self.stages:
-            self._handle_all(self._gather(stage.channels, Group(now_ns, 1)))
+        self._say_the_time()
         self._close(1)
         self._finish()
 
@@ -228,12 +244,17 @@ class Task:
         stage = self.stages[self.stage]
         upto = Group(self.current, stage.phase)
         if not stage.feedback or (self._awaits is not None and self._awaits(self.core)):
-            missing = tuple(c for c in stage.channels if c.seen < upto and not c.stalled)
-            if missing:
-                self.blocked = missing
+            missing = tuple(c for c in stage.channels if c.seen < upto)
+            self.blocked = tuple(c for c in missing if not c.stalled)
+            if self.blocked:
                 return False
+            if missing:
+                # Whether a silent input's events still come in time is a matter of arrival.
+                self.unordered = True
         self.blocked = ()
         self._handle_all(self._gather(stage.channels, upto))
+        if self.stage == 0 and any(c.stalled for c in stage.channels):
+            self._say_the_time()
         self._end_stage(stage)
         return True
 
@@ -249,18 +270,23 @@ class Task:
     def _begin_next(self) -> bool:
         """Finds the next moment; passes over those in which nothing happened."""
         self.blocked = ()
+        self._catch_up()
+        # A late group that is not complete yet has nothing behind it.
         moments = [c.head.group.moment for c in self._synchronised if c.head]
-        # What comes too late is handled with the next moment that there is.
         first = min((moment for moment in moments if moment > self.moment), default=None)
         complete = min((c.seen.moment for c in self._waited if not c.stalled), default=self.moment)
         quiet = complete if first is None else min(complete, first - 1)
         if quiet > self.moment:
+            if any(c.stalled and c.seen.moment < quiet for c in self._waited):
+                self.unordered = True
             self._begin(quiet)
             self._close(1)
             self._finish()
-        for channel in self._waited:
+        for channel in self._synchronised:
             if channel.stalled and channel.seen.moment >= self.moment:
                 channel.stalled = False
+                # Who starts again must wait for it from the same moment on.
+                self.unordered = True
         if first is None:
             return False
         needed = Group(first, 1)
@@ -269,27 +295,53 @@ class Task:
         )
         if self.blocked:
             return False
+        if not any(c.head and c.head.group.moment == first for c in self.stages[0].channels):
+            # What is handled first led to nothing here, so nothing says that this comes in time.
+            self.unordered = True
         self._begin(first)
         self._obey()
         return True
 
     def _obey(self) -> None:
+        if self.current <= self.repeats:
+            return
         for channel in self._commands:
             for entry in channel.take_all():
                 self.unordered = True
                 self._handle_entry(entry)
 
+    def _catch_up(self) -> None:
+        """Handles what came too late for its own moment; its outputs go with the next group."""
+        if not any(c.head and c.head.group.moment <= self.moment for c in self._synchronised):
+            return
+        upto = Group(self.moment, 1)
+        for number, stage in enumerate(self.stages):
+            entries = self._gather(stage.channels, upto)
+            if entries:
+                pass
+                self._handle_all(entries)
+                if number == 0:
+                    self._say_the_time()
+
     def _handle_all(self, entries: Sequence[Entry]) -> None:
+        if entries and entries[0].group.moment < self.current:
+            self.unordered = True
         for entry in entries:
-            if entry.group.moment <= self.moment:
-                self.unordered = True
             self._handle_entry(entry)
+
+    def _say_the_time(self) -> None:
+        """Where no input says it in time: else old events would pass for fresh ones."""
+        if TimeAdvanced in self.core.handlers:
+            self._handle(TimeAdvanced(time_ns=self.current, issuer="runtime"), b"")
 
     def _handle_entry(self, entry: Entry) -> None:
         if entry.event is not None:
             self._handle(entry.event, entry.trace)
 
     def _begin(self, moment: int) -> None:
+        if any(output.pending for output in self.outputs.values()):
+            # Of late events: which group they go with depended on when those arrived.
+            self.unordered = True
         self.current = moment
         self.stage = 0
 

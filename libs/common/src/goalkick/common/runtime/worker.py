@@ -12,16 +12,21 @@ from typing import Any
 import structlog
 
 from goalkick.common.codec import protobuf
-from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.core.errors import InvalidDataError, SettingsError
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.log import Log, Message, Partition, Record
 from goalkick.common.runtime import checkpoint, wiring
 from goalkick.common.runtime.channel import Channel
-from goalkick.common.runtime.envelope import header_of, read_event, read_place_of
+from goalkick.common.runtime.envelope import (
+    TAIL,
+    header_of,
+    last_group,
+    read_event,
+    read_place_of,
+)
 from goalkick.common.runtime.meter import Meter
-from goalkick.common.runtime.place import Group
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Spans, Task
 from goalkick.common.telemetry import traces
@@ -80,7 +85,9 @@ class Worker:
         self._saved_ns = 0
         self._told_ns = 0
         self._saved_moment: dict[int, tuple[int, int]] = {}
-        self._blocked_since: dict[int, int] = {}
+        self._blocked_since: dict[int, tuple[tuple[int, int], int]] = {}
+        self._backlog: dict[Partition, int] = {}
+        self._generation = 0
         self.tasks: dict[int, Task] = {}
         self.ready = False
 
@@ -101,7 +108,8 @@ class Worker:
             finally:
                 stopping.cancel()
             async with self._lock:
-                await self._save(self.tasks)
+                if self.ready:
+                    await self._save(self.tasks)
         finally:
             await self._bus.close()
 
@@ -137,11 +145,18 @@ class Worker:
         names = [*(t.name for t in topics), self._state_topic, DEAD_LETTERS.name]
         self._counts = await self._bus.partitions(names)
         self._numbers = frozenset(wiring.task_numbers(self._service, self._counts))
+        states, tasks = self._counts[self._state_topic], self._counts[self._dividing.name]
+        if states < tasks:
+            raise SettingsError(
+                f"topic {self._state_topic}: expected {tasks} partitions like "
+                f"{self._dividing.name}, found {states}"
+            )
         await self._bus.join(f"goalkick.{name}", self._dividing.name, self._lost, self._gained)
 
     async def _pump(self, stopping: "asyncio.Future[Any]") -> None:
         timeout_s = self._settings.poll_for / NS_PER_SECOND
         while not stopping.done():
+            generation = self._generation
             polling = asyncio.ensure_future(self._bus.poll(timeout_s))
             await asyncio.wait((polling, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not polling.done():
@@ -149,7 +164,11 @@ class Worker:
                 return
             records = polling.result()
             async with self._lock:
-                await self._deliver(records)
+                if generation == self._generation:
+                    await self._deliver(records)
+                elif self.ready:
+                    # Partitions changed hands meanwhile: these may lie beyond what is to be read.
+                    await self._read_on()
                 if self.ready:
                     await self._work()
 
@@ -194,9 +213,15 @@ class Worker:
         """Goes on without an input that is silent for too long; tells the core the time."""
         patience_ns = self._settings.stall_after
         messages: list[Message] = []
+        if self._catching_up():
+            return messages
+        place = task.moment, task.stage
+        since = self._blocked_since.get(number)
         if not task.blocked:
             self._blocked_since.pop(number, None)
-        elif now_ns - self._blocked_since.setdefault(number, now_ns) >= patience_ns:
+        elif since is None or since[0] != place:
+            self._blocked_since[number] = place, now_ns
+        elif now_ns - since[1] >= patience_ns:
             silent = [f"{c.partition.topic}[{c.partition.number}]" for c in task.blocked]
             log.warning("goes on without a silent input", task=number, inputs=silent)
             self._meter.stalled(len(silent))
@@ -208,6 +233,15 @@ class Worker:
             task.tell_time(now_ns - patience_ns)
             messages += task.advance()
         return messages
+
+    def _catching_up(self) -> bool:
+        """Whether records that were there when we began to read are still to come."""
+        self._backlog = {
+            partition: end
+            for partition, end in self._backlog.items()
+            if any(channel.next_offset < end for channel in self._readers.get(partition, ()))
+        }
+        return bool(self._backlog)
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -236,8 +270,8 @@ class Worker:
         for channel in channels:
             if place is not None:
                 channel.accept(record.offset, place, event, trace)
-            elif event is not None:
-                channel.accept_unordered(record.offset, Group(event.time_ns, 1), event)
+            else:
+                channel.accept_unordered(record.offset, event)
 
     async def _bury(self, record: Record, reason: str, kind: str) -> None:
         """Puts a record that cannot be used aside, with the reason, and counts it by kind."""
@@ -269,7 +303,12 @@ class Worker:
     def _mind_the_flow(self) -> None:
         """Reads no further where too much is waiting."""
         most = self._settings.max_waiting
-        full = {p for p, cs in self._readers.items() if any(len(c) > most for c in cs)}
+        # What waits for the rest of its own moment must be read on, however much it is.
+        full = {
+            partition
+            for partition, channels in self._readers.items()
+            if any(len(c) > most and c.head and c.head.group <= c.seen for c in channels)
+        }
         if full - self._paused:
             self._bus.pause(full - self._paused)
             self._paused |= full
@@ -342,6 +381,9 @@ class Worker:
                 for number in sorted(wanted)
             }
             await self._read_on()
+            self._generation += 1
+            ends = await self._bus.ends(self._readers)
+            self._backlog = {partition: end for partition, (_, end) in ends.items()}
             self.ready = True
             self._meter.assigned(len(self.tasks))
             log.info("partitions assigned", tasks=sorted(wanted), kept=sorted(kept))
@@ -354,11 +396,14 @@ class Worker:
 
     async def _restored(self, number: int, saved: Mapping[int, checkpoint.Checkpoint]) -> Task:
         task = wiring.make_task(self._service, number, self._counts, self._settings, self._spans)
-        if number in saved:
-            await self._bus.send(checkpoint.resume(task, saved[number]))
+        owed = checkpoint.resume(task, saved[number]) if number in saved else []
         unread = [p for p, channel in task.channels.items() if not channel.next_offset]
         for place, (first, _) in (await self._bus.ends(unread)).items():
             task.channels[place].next_offset = first
+        said = await self._bus.tails([o.partition for o in task.outputs.values()], TAIL)
+        if task.repeat(max(last_group(tail).moment for tail in said.values())):
+            await self._save({number: task}, owed)
+        await self._bus.send(owed)
         return task
 
     async def _read_on(self) -> None:

@@ -26,18 +26,20 @@ def parse_duration(text: str) -> int:
     """Nanoseconds of a duration such as `60s`, `5m`, `1h`, `1d`, `250ms`.
 
     Raises:
-        ValueError: the text is no positive number followed by ms, s, m, h, d or w.
+        ValueError: the text is no number followed by ms, s, m, h, d or w.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*", text)
-    if not match or float(match[1]) <= 0:
+    if not match:
         raise ValueError(f"expected a duration such as 60s, 5m, 1h or 1d, found {text!r}")
     return round(float(match[1]) * _UNITS[match[2]])
 
 
 def format_duration(duration_ns: int) -> str:
-    """The shortest exact form of a duration: `5m`, `90s`, `1d`."""
+    """The shortest exact form of a duration: `5m`, `90s`, `1d`; `0s` for none."""
+    if not duration_ns:
+        return "0s"
     for unit in ("w", "d", "h", "m", "s", "ms"):
-        if duration_ns and duration_ns % _UNITS[unit] == 0:
+        if duration_ns % _UNITS[unit] == 0:
             return f"{duration_ns // _UNITS[unit]}{unit}"
     return f"{duration_ns}ns"
 

@@ -94,6 +94,26 @@ class MemoryBus:
             route = routes.get(type(event))
             if route is not None:
                 handle(event, route)
+        self._finish_moment()
+
+    def snapshot(self) -> dict[str, bytes]:
+        """The snapshots of all cores, by name of the service."""
+        return {name: core.snapshot() for name, core in self._cores.items()}
+
+    def restore(self, snapshots: Mapping[str, bytes], moment_ns: int) -> None:
+        """Takes over the snapshots that were made after `moment_ns`.
+
+        Raises:
+            InvalidDataError: a core cannot use its snapshot.
+            KeyError: a core has no snapshot.
+        """
+        for name, core in self._cores.items():
+            core.restore(snapshots[name])
+        self._moment_ns = moment_ns
+
+    def _finish_moment(self) -> None:
+        """Handles what the moment's events caused, until nothing is left."""
+        routes, handle = self._routes, self._handle
         while True:
             for queue, in_turn in self._ranks:
                 if not queue:
@@ -112,21 +132,6 @@ class MemoryBus:
                         handle(event, routes[type(event)])
             else:
                 return
-
-    def snapshot(self) -> dict[str, bytes]:
-        """The snapshots of all cores, by name of the service."""
-        return {name: core.snapshot() for name, core in self._cores.items()}
-
-    def restore(self, snapshots: Mapping[str, bytes], moment_ns: int) -> None:
-        """Takes over the snapshots that were made after `moment_ns`.
-
-        Raises:
-            InvalidDataError: a core cannot use its snapshot.
-            KeyError: a core has no snapshot.
-        """
-        for name, core in self._cores.items():
-            core.restore(snapshots[name])
-        self._moment_ns = moment_ns
 
     def _handle(
         self,

@@ -1,0 +1,123 @@
+"""All cores in one process: the only module that sees every service.
+
+The same object trades on paper and replays the past; what differs is who feeds it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from goalkick.common.adapters.bus.memory import MemoryBus, Sink
+from goalkick.common.core.machine import Core
+from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
+from goalkick.common.events.base import Event
+from goalkick.common.ports.model import Model
+from goalkick.common.values.ids import ClientOrderId, InstrumentId
+from goalkick.common.values.money import ZERO
+from goalkick.embedded.settings import GoalkickSettings, resolved
+from goalkick.execution.ledger import Ledger
+from goalkick.execution.order_state import Order
+from goalkick.execution.paper import PaperExecution
+from goalkick.feature.core import FeatureCore
+from goalkick.prediction.core import PredictionCore
+from goalkick.risk.core import RiskCore
+from goalkick.risk.state import Book
+from goalkick.strategy.core import StrategyCore
+from goalkick.strategy.discovery import discover
+
+_CORE = "pipeline/1"
+
+
+class _State(msgspec.Struct):
+    moment_ns: int
+    cores: dict[str, bytes]
+
+
+class Pipeline:
+    """Every core, wired by the in-memory bus, with the paper venue at its end."""
+
+    def __init__(
+        self,
+        settings: GoalkickSettings,
+        *,
+        models: Sequence[Model] = (),
+        sinks: Iterable[tuple[type[Event], Sink]] = (),
+    ) -> None:
+        """Builds the cores; compiles the features unless this machine did so before.
+
+        Args:
+            settings: as configured; needed features are added, see `settings.resolved`.
+            models: what `settings.prediction.models` names, in memory.
+            sinks: (event type, sink): each event of that type goes to the sink, before any core
+                handles it.
+
+        Raises:
+            SettingsError: the settings name something that does not exist, or a model was trained
+                on other features than are served.
+        """
+        self.settings = resolved(settings, models=models)
+        feature = FeatureCore(self.settings.feature)
+        self._risk = RiskCore(self.settings.risk)
+        self._execution = PaperExecution(self.settings.execution)
+        cores: dict[str, Core] = {
+            "feature": feature,
+            "strategy": StrategyCore(
+                self.settings.strategy, discover(self.settings.strategy.folder)
+            ),
+            "risk": self._risk,
+            "execution": self._execution,
+        }
+        if models:
+            cores["prediction"] = PredictionCore(
+                self.settings.prediction, models, definition_hash=feature.definition_hash
+            )
+        self._models = ",".join(model.manifest.id for model in models)
+        self._bus = MemoryBus(cores, sinks)
+        self.feed = self._bus.feed
+        """Handles one step and everything that it causes; see `MemoryBus.feed`."""
+
+    @property
+    def moment_ns(self) -> int:
+        """Time of the last step; the smallest int64 before the first."""
+        return self._bus.moment_ns
+
+    @property
+    def ledger(self) -> Ledger:
+        """Cash and positions; to be read, not changed."""
+        return self._execution.execution.ledger
+
+    @property
+    def working(self) -> Mapping[ClientOrderId, Order]:
+        """Orders that have not ended; to be read, not changed."""
+        return self._execution.execution.working
+
+    @property
+    def prices(self) -> dict[InstrumentId, Decimal]:
+        """The last close of every instrument that had one, quote currency."""
+        books: Mapping[InstrumentId, Book] = self._risk.account.books
+        return {name: book.price for name, book in books.items() if book.price is not None}
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash and positions at the last closes, quote currency; exact."""
+        ledger, books = self.ledger, self._risk.account.books
+        total = ledger.cash
+        for name, position in ledger.positions.items():
+            if position.quantity:
+                total += position.quantity * (books[name].price or ZERO)
+        return total
+
+    def snapshot(self) -> bytes:
+        """All state; `restore` on a pipeline of the same settings goes on as if never stopped."""
+        state = _State(self._bus.moment_ns, self._bus.snapshot())
+        return encode_snapshot(_CORE, self._models, state)
+
+    def restore(self, data: bytes) -> None:
+        """Takes over a snapshot.
+
+        Raises:
+            InvalidDataError: it was made by another version, with other settings or models.
+        """
+        state = decode_snapshot(data, _CORE, self._models, _State)
+        self._bus.restore(state.cores, state.moment_ns)

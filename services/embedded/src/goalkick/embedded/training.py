@@ -1,0 +1,64 @@
+"""From candles to what a model is trained on: the features that would have been served."""
+
+from collections.abc import Sequence
+
+from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.values.time import format_duration
+from goalkick.feature import batch
+from goalkick.feature.definitions import assemble
+from goalkick.ingest.candles import CandleTable
+from goalkick.prediction.training.dataset import Dataset
+
+
+def datasets_for_training(
+    tables: Sequence[CandleTable],
+    features: Sequence[str],
+    *,
+    served: Sequence[str] = (),
+) -> list[Dataset]:
+    """Bars and features of each instrument, computed by the arithmetic that serves them.
+
+    Args:
+        tables: one for each instrument, all with bars of one length.
+        features: what the model may look at.
+        served: what else is served beside them, for strategies or other models: a model only fits
+            a platform that serves exactly the set that it was trained on.
+
+    Raises:
+        SettingsError: a name is not a feature's.
+        InvalidDataError: there is no table, or the bars have different lengths.
+    """
+    if not tables:
+        raise InvalidDataError("training: expected candles of one instrument or more, found none")
+    lengths = sorted({table.interval_ns for table in tables})
+    if len(lengths) > 1:
+        found = ", ".join(map(format_duration, lengths))
+        raise InvalidDataError(f"training: expected bars of one length, found {found}")
+    assembly = assemble([*features, *served])
+    return [_dataset(table, assembly.names, assembly.hash, features) for table in tables]
+
+
+def _dataset(
+    table: CandleTable, served: tuple[str, ...], definition_hash: str, features: Sequence[str]
+) -> Dataset:
+    close = table.floats("close")
+    names, values = batch.compute(
+        served,
+        table.interval_ns,
+        table.time_ns,
+        table.floats("high"),
+        table.floats("low"),
+        close,
+        table.floats("volume"),
+    )
+    wanted = tuple(sorted(set(features)))
+    return Dataset(
+        instrument=table.instrument,
+        interval_ns=table.interval_ns,
+        time_ns=table.time_ns,
+        close=close,
+        names=wanted,
+        features=values[:, [names.index(name) for name in wanted]],
+        definition_hash=definition_hash,
+        served_features=served,
+    )

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m tests.bench [--short]`. They fail on wrong answers only."""
