@@ -5,6 +5,7 @@ VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
 OURS := -e libs/common $(addprefix -e ,$(wildcard services/*))
+CORES := $(shell tr '\n' ',' < tests/cores.txt)
 PACKAGES := $(wildcard libs/*/src services/*/src)
 
 help: ## what can be done
@@ -31,11 +32,14 @@ setup: $(VENV)/.dev ## make .venv with everything that development needs
 run: $(VENV)/.run ## paper-trade a simulated market (ARGS="--duration 60s" passes options)
 	@$(BIN)/goalkick run $(ARGS)
 
-test: $(VENV)/.dev ## all tests, with coverage of the cores
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered $(ARGS)
+test: $(VENV)/.dev ## all tests, a real Kafka included, with coverage of the cores
+	@$(BIN)/python -m tests.kafka.broker
+	$(BIN)/python -m pytest -n 2 -m "not kafka" --cov --cov-report= $(ARGS)
+	$(BIN)/python -m pytest -m kafka --cov --cov-append --cov-report= $(ARGS)
+	$(BIN)/coverage report --skip-covered --include='$(CORES)' --fail-under=95
 
 test-fast: $(VENV)/.dev ## the tests that need no server and no long run (under a minute)
-	$(BIN)/python -m pytest -m "not kafka and not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not kafka and not slow" $(ARGS)
 
 lint: $(VENV)/.dev ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -1,9 +1,12 @@
-"""What all tests share: the recorded market data, where it is, and a word on what was left out."""
+"""What all tests share: the recorded market data and a word on what was left out; a real Kafka."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.kafka.broker import Broker, BrokerMissingError, start_broker
 
 _LEFT_OUT = pytest.StashKey[int]()
 
@@ -39,3 +42,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def recorded_data() -> Path:
     """The folder with recorded market data."""
     return _recorded_data()
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """A running broker, shared by the tests of a session; each uses topics or groups of its own."""
+    try:
+        running = start_broker()
+    except BrokerMissingError as error:
+        pytest.exit(str(error), returncode=1)
+    yield running
+    running.stop()

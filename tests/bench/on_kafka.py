@@ -13,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from multiprocessing.synchronize import Event as Ready
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,7 @@ def _bare_chain(broker: Broker) -> Iterator[list[str]]:
     asyncio.run(_make(broker, topics))
     context = multiprocessing.get_context("spawn")
     hops = []
-    for source, target in zip(topics, topics[1:], strict=False):
+    for source, target in pairwise(topics):
         ready = context.Event()
         process = context.Process(
             target=_hop, args=(broker.bootstrap, source, target, ready), daemon=True

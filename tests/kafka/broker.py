@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,6 +20,11 @@ LIBS = ROOT / ".kafka" / "libs"
 POM = Path(__file__).with_name("pom.xml")
 START_S = 60
 """How long a broker may take to be ready; it takes about 3 s on two cores."""
+
+MISSING = (
+    "the Kafka tests need KAFKA_BOOTSTRAP_SERVERS, or a Docker engine, or Java 17 and Maven: "
+    "install one of them, or run `make test-fast`"
+)
 
 IMAGE = "apache/kafka:4.3.0"
 
@@ -50,10 +56,7 @@ def start_broker() -> Broker:
         return _Container()
     if shutil.which("java") and shutil.which("mvn"):
         return LocalBroker()
-    raise BrokerMissingError(
-        "the Kafka tests need KAFKA_BOOTSTRAP_SERVERS, or a Docker engine, or Java 17 and Maven: "
-        "install one of them, or run `make test-fast`"
-    )
+    raise BrokerMissingError(MISSING)
 
 
 class _Named:
@@ -194,3 +197,19 @@ def _properties(log: Path, port: int, controller: int) -> str:
         "auto.create.topics.enable": "false",
     }
     return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def check() -> int:
+    """Says in one line if no broker can be had; 0 if one can. Starts nothing."""
+    if (
+        os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+        or (shutil.which("java") and shutil.which("mvn"))
+        or _has_docker()
+    ):
+        return 0
+    print(MISSING, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(check())

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -13,6 +13,7 @@ from goalkick.common.adapters.log.memory import Broker, MemoryLog
 from goalkick.common.core.machine import Core
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
+from goalkick.common.events.order import OrderFilled
 from goalkick.common.ports.feed import Step
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.envelope import header_of, read_event
@@ -23,8 +24,9 @@ from goalkick.common.runtime.source import Source
 from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
 from goalkick.common.telemetry.metrics import Metrics
-from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS
+from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS, partition_of
 from goalkick.execution.paper import PaperExecution
+from goalkick.execution.service import has_working_orders
 from goalkick.execution.settings import ExecutionSettings
 from goalkick.feature.core import FeatureCore
 from goalkick.feature.settings import FeatureSettings
@@ -64,7 +66,7 @@ def services() -> list[Service]:
         Service("feature", cores["feature"]),
         Service("strategy", cores["strategy"]),
         Service("risk", cores["risk"], awaits_reports, "main"),
-        Service("execution", cores["execution"], None, "main"),
+        Service("execution", cores["execution"], None, "main", has_working_orders),
     ]
 
 
@@ -108,9 +110,7 @@ def decided(broker: Broker) -> list[Event]:
 
 async def settled(broker: Broker, moment: int, timeout_s: float = 60) -> None:
     """Returns when execution has said all about `moment`."""
-    from goalkick.common.topics import partition_of
-
-    name = TOPIC_OF[_report()].name
+    name = TOPIC_OF[OrderFilled].name
     place = Partition(name, partition_of("main", broker.topics[name]))
     async with asyncio.timeout(timeout_s):
         while True:
@@ -122,10 +122,26 @@ async def settled(broker: Broker, moment: int, timeout_s: float = 60) -> None:
             await broker.arrival(0.05)
 
 
-def _report() -> type[Event]:
-    from goalkick.common.events.order import OrderFilled
+class Recorded:
+    """A feed that can say everything again from any moment on."""
 
-    return OrderFilled
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+
+    def __call__(self, from_ns: int) -> Iterator[Step]:
+        return (step for step in self._steps if step[0].time_ns >= from_ns)
+
+
+class Live:
+    """A feed that says what comes after a moment, and never a moment again."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._steps = steps
+
+    async def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step, None]:
+        for step in self._steps:
+            if after_ns is None or step[0].time_ns > after_ns:
+                yield step
 
 
 class Member:
@@ -134,7 +150,7 @@ class Member:
     def __init__(
         self,
         broker: Broker,
-        service: Service | Sequence[Step],
+        service: Service | Recorded | Live,
         name: str,
         *,
         batch: int = 50,
@@ -149,14 +165,8 @@ class Member:
             counted = meter(service.name)
             self.worker: Any = Worker(self.log, service, settings, clock, counted, name)
         else:
-            steps = service
-            self.worker = Source(
-                self.log,
-                settings,
-                clock,
-                meter("ingest"),
-                recorded=lambda start: (s for s in steps if s[0].time_ns >= start),
-            )
+            feed = {"live": service.steps} if isinstance(service, Live) else {"recorded": service}
+            self.worker = Source(self.log, settings, clock, meter("ingest"), **feed)
         self.task = asyncio.create_task(self.worker.run(self.stop))
 
     async def end(self) -> None:

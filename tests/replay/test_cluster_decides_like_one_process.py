@@ -11,7 +11,16 @@ from goalkick.common.events.market import BarClosed, InstrumentListed
 from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
-from tests.replay.cluster import Member, decided, embedded, new_broker, services, settled
+from tests.replay.cluster import (
+    Live,
+    Member,
+    Recorded,
+    decided,
+    embedded,
+    new_broker,
+    services,
+    settled,
+)
 
 MINUTE = 60_000_000_000
 START = 1_700_000_040_000_000_000
@@ -68,7 +77,7 @@ async def test_decisions_equal_those_of_one_process(names: str) -> None:
     assert len({type(event).__name__ for event in expected}) >= 6
     broker = new_broker()
     members = [Member(broker, service, service.name) for service in services()]
-    members.append(Member(broker, steps, "ingest"))
+    members.append(Member(broker, Recorded(steps), "ingest"))
     await settled(broker, steps[-1][0].time_ns)
     for member in members:
         await member.end()
@@ -95,10 +104,13 @@ class Fate:
             raise Died(operation)
 
 
-async def run_with_deaths(names: str, seed: int, deaths: int, copies: int) -> None:
+async def run_with_deaths(
+    names: str, seed: int, deaths: int, copies: int, feed: type[Recorded | Live] = Recorded
+) -> None:
     steps = market(names, 120, seed)
     expected = embedded(steps)
-    broker = new_broker()
+    # With one partition a moment has many records, so that deaths fall between them.
+    broker = new_broker(1 if feed is Live else 3)
     fate = Fate(seed, deaths)
     ended = asyncio.Event()
 
@@ -122,10 +134,9 @@ async def run_with_deaths(names: str, seed: int, deaths: int, copies: int) -> No
         for service in services():
             for copy in range(copies):
                 group.create_task(keep_alive(service, f"{service.name}-{copy}"))
-        group.create_task(keep_alive(steps, "ingest"))
+        group.create_task(keep_alive(feed(steps), "ingest"))
         await settled(broker, steps[-1][0].time_ns)
         ended.set()
-    print(fate.died, sum(len(r) for r in broker.records.values()), len(expected))
     assert sum(fate.died.values()) == deaths or fate.left == 0
     assert sorted(decided(broker), key=lambda e: e.id) == sorted(expected, key=lambda e: e.id)
 
@@ -134,3 +145,8 @@ async def run_with_deaths(names: str, seed: int, deaths: int, copies: int) -> No
 @pytest.mark.parametrize("copies", [1, 2])
 async def test_deaths_at_any_operation_change_no_decision(seed: int, copies: int) -> None:
     await run_with_deaths("ABCD", seed, deaths=25, copies=copies)
+
+
+@pytest.mark.parametrize("seed", range(6, 10))
+async def test_a_live_feed_that_dies_leaves_no_hole_and_says_nothing_twice(seed: int) -> None:
+    await run_with_deaths("ABCD", seed, deaths=25, copies=1, feed=Live)

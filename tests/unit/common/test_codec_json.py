@@ -112,7 +112,7 @@ def test_canonical_bytes_stay_what_they_are() -> None:
     # Hashes of decisions are compared between versions: change this knowingly, with a note.
     assert canonical(Halt(time_ns=1, issuer="ann")) == (
         b"\x92\xb8goalkick.control.Halt.v1\x84"
-        b"\xa6issuer\xa3ann\xa6reason\xa0\xa5scope\xa1*\xa7time_ns\x01"
+        b"\xa7time_ns\x01\xa5scope\xa1*\xa6issuer\xa3ann\xa6reason\xa0"
     )
 
 

@@ -5,7 +5,7 @@ holds what is to be sent, so that no restart can decide otherwise.
 """
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goalkick.common.ports.log import Message
@@ -181,7 +181,9 @@ def test_nobody_is_told_the_time_who_does_not_listen_and_misses_nothing() -> Non
     assert (merged.moment < 0, merged.unordered, merged.advance()) == (True, False, [])
 
 
-def test_late_events_are_handled_at_once_and_the_time_comes_after_old_bars_and_before_signals() -> None:
+def test_late_events_are_handled_at_once_and_the_time_comes_after_old_bars_and_before_signals() -> (
+    None
+):
     bars, signals = channel(BARS), channel(SIGNALS)
     merged = task(bars, signals, core=Scribe(listens=True))
     merged.tell_time(50)
@@ -251,6 +253,43 @@ def test_a_crash_right_after_saving_sends_exactly_what_was_owed() -> None:
     assert [c.next_offset for c in other.channels.values()] == [2, 1]
 
 
+def test_an_input_that_was_given_up_stays_so_across_a_restart() -> None:
+    left, _, merged = two_bars()
+    give(left, group(1, "a1"))
+    merged.advance()
+    merged.give_up()
+    merged.advance()
+    left, _, other = two_bars()
+    checkpoint.resume(other, checkpoint.read(checkpoint.take(merged, "first")))
+    give(left, group(2, "a2"))
+    other.advance()
+    assert (other.stalled, heard(other)) == (True, ["a1", "a2"])
+
+
+def test_commands_and_time_wait_until_all_is_said_again_that_was_said_before() -> None:
+    bars, commands, again = with_commands(listens=True)
+    assert again.repeat(5)
+    commands.accept_unordered(0, said("halt", 1))
+    give(bars, group(4, "bar"))
+    again.advance()
+    again.tell_time(5)
+    assert heard(again) == ["bar"]
+    give(bars, group(5) + group(6, "next bar"))
+    again.advance()
+    assert heard(again) == ["bar", "halt", "next bar"]
+
+
+@pytest.mark.parametrize(("said_before", "news"), [(3, False), (4, False), (5, True)])
+def test_what_is_to_be_said_again_is_news_only_if_it_was_not_known(
+    said_before: int, news: bool
+) -> None:
+    bars, _, merged = with_commands()
+    give(bars, group(4, "bar"))
+    merged.advance()
+    assert merged.repeat(said_before) == news
+    assert not merged.repeat(said_before)
+
+
 # Anything, in any order -------------------------------------------------------------------------
 
 INPUTS = {
@@ -289,9 +328,9 @@ class Shell:
             self.expected += said_now
             for which, log in enumerate(self.logs):
                 if inputs[which][0] is REPORTS:
-                    log += group(moment, phase=0)
+                    log.extend(group(moment, phase=0))
                 mine = zip(keys, said_now, strict=True) if which == speaker else ()
-                log += group(moment, *(f"{key}/{name}" for key, name in mine))
+                log.extend(group(moment, *(f"{key}/{name}" for key, name in mine)))
         self.now = 0
         self.arrived = [0, 0, 0]
         self.sent: list[Message] = []
@@ -368,13 +407,42 @@ class Shell:
         return names(list(reader.take(END)))
 
 
-@settings(max_examples=400, deadline=None)
-@given(inputs=st.sampled_from(sorted(INPUTS)), world=WORLDS, script=SCRIPTS)
+def script(*operations: str) -> list[Step]:
+    """Operations as in `OPERATIONS`; a number after a comma says how much."""
+    parts = [operation.partition(",") for operation in operations]
+    return [(what, int(count or 1), False) for what, _, count in parts]
+
+
+TWO_MOMENTS = [(0, "x"), (0, "x")]
+AN_ANSWER_TO_NOTHING = [(1, "x"), (0, "x")]
+
+
+@settings(max_examples=300, deadline=None)
+@example("two partitions", TWO_MOMENTS, script("read 0,2", "wait", "read 0", "die"))
+@example("two partitions", [(0, ""), *TWO_MOMENTS], script("read 0,2", "wait", "read 0", "die"))
+@example(
+    "two partitions",
+    TWO_MOMENTS,
+    script("read 0", "wait", "read 1", "read 0", "read 1", "die"),
+)
+@example("two partitions", TWO_MOMENTS, script("read 0", "obey", "read 1", "die"))
+@example("two ranks", AN_ANSWER_TO_NOTHING, script("read 0,2", "read 1,2", "die", "read 1"))
+@example(
+    "two ranks",
+    AN_ANSWER_TO_NOTHING,
+    script("read 0", "read 1,2", "read 0", "die", "die", "obey"),
+)
+@example(
+    "reports",
+    AN_ANSWER_TO_NOTHING,
+    script("read 0", "read 1", "read 1", "read 1", "read 0", "die"),
+)
+@given(inputs=st.sampled_from(sorted(INPUTS)), world=WORLDS, steps=SCRIPTS)
 def test_no_death_or_delay_shows_to_readers(
-    inputs: str, world: list[tuple[int, str]], script: list[Step]
+    inputs: str, world: list[tuple[int, str]], steps: list[Step]
 ) -> None:
     shell = Shell(INPUTS[inputs], world)
-    for step in script:
+    for step in steps:
         shell.do(*step)
     shell.end()
     history = [f"{number}:{name}" for number, name in enumerate(heard(shell.task), 1)]

@@ -19,7 +19,8 @@ a target. One instance exists for each instrument that the strategy runs on.
             yield self.target(features, 1.0 if fast > slow else 0.0)
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, ClassVar, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -63,7 +64,7 @@ class Strategy(Generic[P]):
         self.params = params
         self.memory: dict[str, Any] = {}
         self._names: tuple[str, ...] = ()
-        self._positions: tuple[int, ...] = ()
+        self._pick: Callable[[tuple[float, ...]], tuple[float, ...]] = tuple
         self.start()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -85,17 +86,16 @@ class Strategy(Generic[P]):
         """
         return ()
 
-    def needed(self, features: FeatureVector) -> list[float]:
+    def needed(self, features: FeatureVector) -> tuple[float, ...]:
         """The values of `needs()`, in its order.
 
         Raises:
             ValueError: one of them is not ready; cannot happen inside `on_features`.
         """
         if features.names is not self._names:
-            self._positions = tuple(features.names.index(name) for name in self.needs())
+            self._pick = _picker([features.names.index(name) for name in self.needs()])
             self._names = features.names
-        values = features.values
-        return [values[position] for position in self._positions]
+        return self._pick(features.values)
 
     def on_features(self, features: FeatureVector) -> Iterable[Signal]:
         """A bar closed, and all that the strategy needs is ready."""
@@ -126,11 +126,20 @@ class Strategy(Generic[P]):
         return Signal(
             time_ns=cause.time_ns,
             instrument=cause.instrument,
-            cause=cause.id,
+            cause=cause.natural_key(),
             strategy=self.name,
-            target=target,
-            confidence=confidence,
+            # An int would be another byte in the hash of a run than what comes over the wire.
+            target=target if type(target) is float else float(target),
+            confidence=confidence if type(confidence) is float else float(confidence),
             horizon_ns=horizon_ns,
             expires_at_ns=cause.time_ns + cause.interval_ns,
             reason=reason,
         )
+
+
+def _picker(positions: Sequence[int]) -> Callable[[tuple[float, ...]], tuple[float, ...]]:
+    """Takes the values at `positions` out of a tuple."""
+    if len(positions) > 1:
+        return itemgetter(*positions)
+    # `itemgetter` of one position gives no tuple.
+    return lambda values: tuple(values[position] for position in positions)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from goalkick.common.core.machine import Core
 from goalkick.common.runtime.service import (
     ServiceSettings,
     Spec,
@@ -21,12 +22,19 @@ class ExecutionServiceSettings(ServiceSettings):
     execution: ExecutionSettings = ExecutionSettings()
 
 
+def has_working_orders(core: Core) -> bool:
+    """Whether risk may await a report of an order; the mirror of risk's own knowledge."""
+    assert isinstance(core, PaperExecution)  # noqa: S101
+    return bool(core.execution.working)
+
+
 def build(settings: ExecutionServiceSettings, around: Surroundings) -> Worker:
     """The service with its paper venue, not started yet."""
     service = Service(
         "execution",
         lambda: PaperExecution(settings.execution),
         account=settings.execution.account,
+        reports=has_working_orders,
     )
     return core_service(settings, around, service)
 

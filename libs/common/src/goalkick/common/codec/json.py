@@ -15,7 +15,7 @@ from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Event
 from goalkick.common.values.time import format_time
 
-_CANONICAL = msgspec.msgpack.Encoder(order="sorted")
+_CANONICAL = msgspec.msgpack.Encoder(order="deterministic")
 
 
 def as_dict(event: Event) -> dict[str, Any]:
@@ -76,9 +76,10 @@ def from_line(line: str | bytes) -> Event:
 def canonical(event: Event) -> bytes:
     """Bytes that are equal for equal events, on every machine and on both sides of the wire.
 
-    msgpack of [type name, fields sorted by name], decimals as text with their scale, zero without
-    a sign. They delimit themselves: hash the bytes of many events one after the other. Fields must
-    hold what their types say: an int in place of a float gives other bytes.
+    msgpack of [type name, fields in the order in which the type declares them], keys of mappings
+    sorted, decimals as text with their scale, zero without a sign. They delimit themselves: hash
+    the bytes of many events one after the other. Fields must hold what their types say: an int in
+    place of a float gives other bytes.
 
     Raises:
         InvariantError: the type does not travel.
@@ -88,7 +89,7 @@ def canonical(event: Event) -> bytes:
     # The wire drops the sign of a decimal zero. Hardly any event has one, so look before walking.
     if b"-0" in data:
         plain = _unsigned_zeros(msgspec.to_builtins(event, builtin_types=(Decimal,)))
-        return _CANONICAL.encode((name, plain))
+        return _CANONICAL.encode((name, msgspec.convert(plain, type(event))))
     return data
 
 

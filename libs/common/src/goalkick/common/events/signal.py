@@ -1,14 +1,16 @@
 """Signal events. Key: instrument."""
 
 from goalkick.common.events.market import MarketEvent
-from goalkick.common.values.ids import EventId, StrategyId
+from goalkick.common.values.ids import StrategyId
 
 
 class Signal(MarketEvent, frozen=True, kw_only=True):
     """What a strategy wants its position to be: a level, said again with each look at the market.
 
     Attributes:
-        cause: id of the event (feature vector or forecast) that it answers.
+        cause: natural key of the event that it answers: a feature vector, a forecast, or a
+            command. Not its id: nearly every signal says what the last one said and leads to
+            nothing, and hashing would cost more than all the rest of it.
         strategy: the strategy's configured name.
         target: wanted position in [-1, 1], as a share of the size that risk grants.
         confidence: in [0, 1].
@@ -17,7 +19,7 @@ class Signal(MarketEvent, frozen=True, kw_only=True):
         reason: for people; short.
     """
 
-    cause: EventId
+    cause: str
     strategy: StrategyId
     target: float
     confidence: float = 1.0

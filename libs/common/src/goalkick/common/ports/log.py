@@ -91,8 +91,13 @@ class Log(Protocol):
         """Undoes `pause`."""
         ...
 
-    async def send(self, messages: Sequence[Message]) -> None:
-        """Hands messages over in order; waits while too much is under way (back-pressure)."""
+    async def send(self, messages: Sequence[Message], *, whole: bool = False) -> None:
+        """Hands messages over in order; waits while too much is under way (back-pressure).
+
+        Args:
+            messages: what to write.
+            whole: of each partition, all of these or none are ever read; few at a time.
+        """
         ...
 
     async def flush(self) -> None:

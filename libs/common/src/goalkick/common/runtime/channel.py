@@ -138,16 +138,18 @@ class Channel:
             if self._unsettled is None:
                 self._unsettled = offset
 
-    def take(self, upto: Group) -> Iterator[Entry]:
-        """Removes and yields the events of complete groups up to `upto`."""
+    def take(self, upto: Group) -> list[Entry]:
+        """Removes and returns the events of complete groups up to `upto`."""
         entries = self._entries
         limit = min(upto, self.seen)
+        taken: list[Entry] = []
         while entries and entries[0].group <= limit:
             entry = entries.popleft()
             self.done = max(self.done, entry.group)
             if entry.event is not None:
-                yield entry
+                taken.append(entry)
         self._drop_ends()
+        return taken
 
     def take_all(self) -> Iterator[Entry]:
         """Removes and yields everything that waits."""

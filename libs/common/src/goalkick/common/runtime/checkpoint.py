@@ -7,8 +7,9 @@ the inputs were read, 4. wait until it is acknowledged, 5. note the offsets for 
 
 Who restarts from the last snapshot says the same things again, and readers drop them by their
 place. Until it has said all that was said before (`Task.repeats`, which is saved before anything
-is said again), nothing new from outside may come in. Where that cannot be promised (`Task.unordered`), the snapshot comes first and holds what is
-to be sent (`owed`); a restart sends it again before anything else.
+is said again), nothing new from outside may come in. Where that cannot be promised
+(`Task.unordered`), the snapshot comes first and holds what is to be sent (`owed`); a restart sends
+it again before anything else.
 """
 
 from collections.abc import Sequence
@@ -71,6 +72,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     repeats: int
     stage: int
     current: int
+    awaiting: bool
     channels: list[ChannelState]
     outputs: list[OutputState]
     owed: list[OwedMessage]
@@ -86,6 +88,7 @@ def take(task: Task, writer: str, owed: Sequence[Message] = ()) -> bytes:
         repeats=task.repeats,
         stage=task.stage,
         current=task.current,
+        awaiting=task.awaiting,
         channels=[
             ChannelState(*partition, channel.position, channel.done, channel.stalled)
             for partition, channel in task.channels.items()
@@ -143,6 +146,7 @@ def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
     task.repeats = checkpoint.repeats
     task.stage = checkpoint.stage
     task.current = checkpoint.current
+    task.awaiting = checkpoint.awaiting
     for kept in checkpoint.channels:
         channel = task.channels.get(Partition(kept.topic, kept.number))
         if channel is not None:

@@ -54,9 +54,9 @@ def read_place(value: bytes | None) -> Place:
         InvalidDataError: there is no header, or it says something else.
     """
     try:
-        moment, phase, ordinal, last = (int(part) for part in (value or b"").split(b":"))
+        moment, phase, ordinal, last = (value or b"").split(b":")
+        return Place(Group(int(moment), int(phase)), int(ordinal), bool(int(last)))
     except ValueError:
         raise InvalidDataError(
             f"header {HEADER}: expected <moment>:<phase>:<ordinal>:<last>, found {value!r}"
         ) from None
-    return Place(Group(moment, phase), ordinal, bool(last))

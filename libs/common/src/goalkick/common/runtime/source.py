@@ -6,7 +6,7 @@ readers drop what they know. A feed must therefore say the same again from any m
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -31,7 +31,8 @@ log = structlog.get_logger()
 
 Steps = Callable[[int], Iterator[Step]]
 """The steps from a moment (UTC ns, inclusive) on, in order of time."""
-LiveSteps = Callable[[], AsyncIterator[Step]]
+LiveSteps = Callable[[int | None], AsyncGenerator[Step, None]]
+"""The steps later than a moment (UTC ns), as they happen; None: from now on, with a warm-up."""
 
 
 class Source:
@@ -152,9 +153,15 @@ class Source:
             start_ns = min(group.moment for group in self._last.values())
             await self._send_recorded(self._recorded(start_ns))
         elif self._live is not None:
-            async for step in self._live():
-                async with self._lock:
-                    await self._bus.send([*self._messages(step), *self._ends(step[0].time_ns)])
+            last_ns = min(group.moment for group in self._last.values())
+            after_ns = None if last_ns == BEFORE_ALL.moment else last_ns
+            async with contextlib.aclosing(self._live(after_ns)) as steps:
+                async for step in steps:
+                    # Nobody can say a live moment again, so it must stand there whole or not.
+                    async with self._lock:
+                        messages = [*self._messages(step), *self._ends(step[0].time_ns)]
+                        self._meter.produced(messages)
+                        await self._bus.send(messages, whole=True)
         self.finished = True
 
     async def _send_recorded(self, steps: Iterator[Step]) -> None:
@@ -177,7 +184,7 @@ class Source:
         if self._settings.clock == "wall":
             return lambda step_ns: step_ns - now_ns()
         if not self._speed:
-            return lambda step_ns: 0
+            return lambda _: 0
         speed, began_ns = self._speed, now_ns()
         first: list[int] = []
 

@@ -128,6 +128,7 @@ class Task:
         moment: last moment that is done with; the smallest int64 before the first.
         repeats: last moment of which readers know what was said before a restart; see `repeat`.
         unordered: whether what was handled since it was last cleared depended on arrival.
+        awaiting: whether reports could still come when the present moment began.
         handled: events handled so far.
         blocked: the channels that are waited for now; empty while nothing is waiting.
         caused: what the core said since it was last cleared.
@@ -141,6 +142,7 @@ class Task:
         outputs: Sequence[Output],
         awaits: Awaits | None = None,
         spans: Spans | None = None,
+        reports: Awaits | None = None,
     ) -> None:
         """Puts the parts together.
 
@@ -150,13 +152,16 @@ class Task:
             outputs: one for each output topic.
             awaits: for a core with a feedback input: whether reports may still come.
             spans: for traces; None costs nothing.
+            reports: for a core with a feedback output: whether it may have something to report.
         """
+        self._reports = reports
         self.core = core
         self.spans = spans
         self.channels: Mapping[Partition, Channel] = {c.partition: c for c in channels}
         self.outputs: Mapping[str, Output] = {o.topic.name: o for o in outputs}
         self.moment = self.repeats = BEFORE_ALL.moment
         self.unordered = False
+        self.awaiting = False
         self.handled = 0
         self.blocked: tuple[Channel, ...] = ()
         self.caused: list[Event] = []
@@ -194,8 +199,8 @@ class Task:
     def repeat(self, upto: int) -> bool:
         """After a restart: makes sure that up to this moment the same is said as before.
 
-        All that depended on arrival is in the snapshot already. So everything after it was handled
-        with no input missing, and without the commands that have come since.
+        All that depended on arrival is in the snapshot already, so what was said after it was said
+        without the commands that have come since.
 
         Returns:
             Whether that is news, which must be saved before anything is said.
@@ -203,8 +208,6 @@ class Task:
         if upto <= max(self.moment, self.repeats):
             return False
         self.repeats = upto
-        for channel in self.channels.values():
-            channel.stalled = False
         return True
 
     def tell_time(self, now_ns: int) -> None:
@@ -243,7 +246,7 @@ class Task:
             return False
         stage = self.stages[self.stage]
         upto = Group(self.current, stage.phase)
-        if not stage.feedback or (self._awaits is not None and self._awaits(self.core)):
+        if self._waits_for(stage):
             missing = tuple(c for c in stage.channels if c.seen < upto)
             self.blocked = tuple(c for c in missing if not c.stalled)
             if self.blocked:
@@ -258,9 +261,17 @@ class Task:
         self._end_stage(stage)
         return True
 
+    def _waits_for(self, stage: Stage) -> bool:
+        if not stage.feedback:
+            return True
+        if stage.phase == 0:
+            # What this moment has decided so far cannot have been reported on yet.
+            return self.awaiting
+        return self._awaits is not None and self._awaits(self.core)
+
     def _gather(self, channels: Sequence[Channel], upto: Group) -> list[Entry]:
         if len(channels) == 1:
-            entries = list(channels[0].take(upto))
+            entries = channels[0].take(upto)
         else:
             entries = [entry for channel in channels for entry in channel.take(upto)]
         if len(entries) > 1:
@@ -270,10 +281,49 @@ class Task:
     def _begin_next(self) -> bool:
         """Finds the next moment; passes over those in which nothing happened."""
         self.blocked = ()
-        self._catch_up()
-        # A late group that is not complete yet has nothing behind it.
-        moments = [c.head.group.moment for c in self._synchronised if c.head]
-        first = min((moment for moment in moments if moment > self.moment), default=None)
+        first, late, stalled = self._look()
+        if late:
+            self._catch_up()
+            first, _, stalled = self._look()
+        if first is None or stalled or not self._is_complete(first):
+            self._pass_quiet(first)
+            if stalled:
+                self._recover()
+            if first is None:
+                return False
+            self.blocked = tuple(
+                c for c in self.stages[0].channels if c.seen.moment < first and not c.stalled
+            )
+            if self.blocked:
+                return False
+        if not any(c.head and c.head.group.moment == first for c in self.stages[0].channels):
+            # What is handled first led to nothing here, so nothing says that this comes in time.
+            self.unordered = True
+        self._begin(first)
+        self._obey()
+        return True
+
+    def _look(self) -> tuple[int | None, bool, bool]:
+        """The first moment with an event, whether there are late events, and silent inputs."""
+        now, first, late, stalled = self.moment, None, False, False
+        for channel in self._synchronised:
+            stalled = stalled or channel.stalled
+            head = channel.head
+            if head is not None:
+                moment = head.group.moment
+                # A late group that is not complete yet has nothing behind it.
+                if moment <= now:
+                    late = True
+                elif first is None or moment < first:
+                    first = moment
+        return first, late, stalled
+
+    def _is_complete(self, moment: int) -> bool:
+        """Whether what is handled first is there."""
+        return all(channel.seen.moment >= moment for channel in self.stages[0].channels)
+
+    def _pass_quiet(self, first: int | None) -> None:
+        """Goes as far as nothing happens, at most to just before `first`."""
         complete = min((c.seen.moment for c in self._waited if not c.stalled), default=self.moment)
         quiet = complete if first is None else min(complete, first - 1)
         if quiet > self.moment:
@@ -282,25 +332,14 @@ class Task:
             self._begin(quiet)
             self._close(1)
             self._finish()
+
+    def _recover(self) -> None:
+        """Waits again for inputs that have caught up."""
         for channel in self._synchronised:
             if channel.stalled and channel.seen.moment >= self.moment:
                 channel.stalled = False
                 # Who starts again must wait for it from the same moment on.
                 self.unordered = True
-        if first is None:
-            return False
-        needed = Group(first, 1)
-        self.blocked = tuple(
-            c for c in self.stages[0].channels if c.seen < needed and not c.stalled
-        )
-        if self.blocked:
-            return False
-        if not any(c.head and c.head.group.moment == first for c in self.stages[0].channels):
-            # What is handled first led to nothing here, so nothing says that this comes in time.
-            self.unordered = True
-        self._begin(first)
-        self._obey()
-        return True
 
     def _obey(self) -> None:
         if self.current <= self.repeats:
@@ -312,13 +351,11 @@ class Task:
 
     def _catch_up(self) -> None:
         """Handles what came too late for its own moment; its outputs go with the next group."""
-        if not any(c.head and c.head.group.moment <= self.moment for c in self._synchronised):
-            return
         upto = Group(self.moment, 1)
         for number, stage in enumerate(self.stages):
             entries = self._gather(stage.channels, upto)
             if entries:
-                pass
+                self.unordered = True
                 self._handle_all(entries)
                 if number == 0:
                     self._say_the_time()
@@ -344,13 +381,22 @@ class Task:
             self.unordered = True
         self.current = moment
         self.stage = 0
+        self.awaiting = self._awaits is not None and self._awaits(self.core)
 
     def _end_stage(self, stage: Stage) -> None:
-        if stage.closes is not None:
+        if stage.closes is not None and (stage.closes or self._owes_early()):
             self._close(stage.closes)
         self.stage += 1
         if self.stage == len(self.stages):
             self._finish()
+
+    def _owes_early(self) -> bool:
+        """Whether anybody may wait for what the first phase led to, or that it led to nothing."""
+        return (
+            self._reports is None
+            or self._reports(self.core)
+            or any(output.pending for output in self.outputs.values())
+        )
 
     def _finish(self) -> None:
         self.moment = self.current

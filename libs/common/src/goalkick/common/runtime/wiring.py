@@ -29,6 +29,8 @@ class Service(msgspec.Struct, frozen=True):
         name: as `topics.py` calls it.
         make_core: a fresh core; called once for each task.
         awaits: for a service with a feedback input, see `task.Awaits`.
+        reports: for a service with a feedback output: whether its core's state is such that
+            somebody may await a report; None: always.
         account: the one account that its cores work for; None if they work for all keys.
     """
 
@@ -36,6 +38,7 @@ class Service(msgspec.Struct, frozen=True):
     make_core: Callable[[], Core]
     awaits: Awaits | None = None
     account: str | None = None
+    reports: Awaits | None = None
 
 
 def inputs(service: str, settings: RuntimeSettings) -> tuple[Topic, ...]:
@@ -87,4 +90,4 @@ def make_task(
         Output(topic, Partition(topic.name, number), service.name)
         for topic in outputs_of(service.name)
     ]
-    return Task(service.make_core(), channels, outputs, service.awaits, spans)
+    return Task(service.make_core(), channels, outputs, service.awaits, spans, service.reports)

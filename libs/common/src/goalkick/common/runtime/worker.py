@@ -239,7 +239,8 @@ class Worker:
         self._backlog = {
             partition: end
             for partition, end in self._backlog.items()
-            if any(channel.next_offset < end for channel in self._readers.get(partition, ()))
+            if partition not in self._paused
+            and any(channel.next_offset < end for channel in self._readers.get(partition, ()))
         }
         return bool(self._backlog)
 

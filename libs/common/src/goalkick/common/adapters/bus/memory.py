@@ -7,7 +7,7 @@ key, and first in first out within a key. It never drops, delays or reorders any
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from goalkick.common.core.errors import InvariantError
+from goalkick.common.core.errors import InvalidDataError, InvariantError
 from goalkick.common.core.machine import Core, Handler
 from goalkick.common.events.base import Event
 from goalkick.common.events.order import OrderApproved, OrderFilled
@@ -23,10 +23,21 @@ Sink = Callable[[Event], object]
 """Sees events go by; its result is ignored, its errors are not."""
 
 _Emitters = dict[type[Event], Callable[[Event], None]]
+"""Type of an output -> what takes it."""
+
+_Route = tuple[tuple[Sink, ...], tuple[tuple[Handler, _Emitters, str], ...]]
+"""Who sees an event; who handles it, where their outputs go, and which service they are."""
+
+_NOBODY: _Route = ((), ())
 
 
 class MemoryBus:
-    """Carries events between cores; single-threaded, deterministic."""
+    """Carries events between cores; single-threaded, deterministic.
+
+    Attributes:
+        refused: how many times a core could not use an event; it then said nothing to it.
+        refusal: why, the last time; "" before the first.
+    """
 
     def __init__(
         self,
@@ -43,28 +54,30 @@ class MemoryBus:
         Raises:
             InvariantError: a core handles a type that its service does not consume.
         """
+        self.refused = 0
+        self.refusal = ""
         self._cores = dict(cores)
-        self._queues: tuple[deque[Event], ...] = tuple(
-            deque() for _ in range(1 + max(topic.rank for topic in TOPICS))
-        )
-        self._ranks = tuple((queue, rank in _IN_TURN) for rank, queue in enumerate(self._queues))
+        self._check_consumers()
         self._moment_ns = -(2**63)
+        self._queues: dict[int, deque[Event]] = {
+            topic.rank: deque()
+            for topic in sorted(TOPICS, key=lambda topic: topic.rank)
+            if topic.producer in self._cores
+        }
+        self._ranks = tuple((queue, rank in _IN_TURN) for rank, queue in self._queues.items())
         seen_by: dict[type[Event], tuple[Sink, ...]] = {}
         for kind, sink in sinks:
             seen_by[kind] = (*seen_by.get(kind, ()), sink)
         emitters: dict[str, _Emitters] = {name: {} for name in self._cores}
-        self._routes: dict[
-            type[Event], tuple[tuple[Sink, ...], tuple[tuple[Handler, str, _Emitters], ...]]
-        ] = {}
+        self._routes: dict[type[Event], _Route] = {}
         for kind in TOPIC_OF:
-            handling = tuple(
-                (self._cores[name].handlers[kind], name, emitters[name])
+            answering = tuple(
+                (self._cores[name].handlers[kind], emitters[name], name)
                 for name in HANDLING_ORDER
                 if name in self._cores and kind in self._cores[name].handlers
             )
-            if handling or kind in seen_by:
-                self._routes[kind] = (seen_by.get(kind, ()), handling)
-        self._check_consumers()
+            if answering or kind in seen_by:
+                self._routes[kind] = (seen_by.get(kind, ()), answering)
 
     @property
     def moment_ns(self) -> int:
@@ -86,15 +99,26 @@ class MemoryBus:
                 f"bus: expected a moment at or after {self._moment_ns}, found {moment_ns}"
             )
         self._moment_ns = moment_ns
-        routes = self._routes
-        handle = self._handle
         for event in step:
             if event.time_ns != moment_ns:
                 raise self._wrong_moment("the feed", event)
-            route = routes.get(type(event))
-            if route is not None:
-                handle(event, route)
-        self._finish_moment()
+        self._handle(step)
+        ranks = self._ranks
+        waiting = True
+        while waiting:
+            waiting = False
+            for queue, in_turn in ranks:
+                if not queue:
+                    continue
+                if in_turn:
+                    self._handle((queue.popleft(),))
+                    # What it led to may stand at a lower rank: once more from the lowest.
+                    waiting = True
+                    break
+                # Nothing handled at such a rank adds to it or to a lower one: it is whole.
+                together = sorted(queue, key=_key) if len(queue) > 1 else tuple(queue)
+                queue.clear()
+                self._handle(together)
 
     def snapshot(self) -> dict[str, bytes]:
         """The snapshots of all cores, by name of the service."""
@@ -111,40 +135,25 @@ class MemoryBus:
             core.restore(snapshots[name])
         self._moment_ns = moment_ns
 
-    def _finish_moment(self) -> None:
-        """Handles what the moment's events caused, until nothing is left."""
-        routes, handle = self._routes, self._handle
-        while True:
-            for queue, in_turn in self._ranks:
-                if not queue:
-                    continue
-                if in_turn or len(queue) == 1:
-                    event = queue.popleft()
-                    handle(event, routes[type(event)])
-                    if in_turn:
-                        # What it led to may stand at a lower rank: once more from the lowest.
-                        break
-                else:
-                    # Nothing handled at such a rank adds to it or to a lower one: it is whole.
-                    together = sorted(queue, key=_key)
-                    queue.clear()
-                    for event in together:
-                        handle(event, routes[type(event)])
-            else:
-                return
+    def _handle(self, events: Iterable[Event]) -> None:
+        """Hands events to whom they concern, and queues what these answer.
 
-    def _handle(
-        self,
-        event: Event,
-        route: tuple[tuple[Sink, ...], tuple[tuple[Handler, str, _Emitters], ...]],
-    ) -> None:
-        sinks, handling = route
-        for sink in sinks:
-            sink(event)
-        for handler, name, emitters in handling:
-            outputs = handler(event)
-            if outputs:
-                moment_ns = self._moment_ns
+        All of a bar's way goes through here, several times: nothing is called that need not be.
+        """
+        routes, moment_ns = self._routes, self._moment_ns
+        for event in events:
+            sinks, answering = routes.get(type(event), _NOBODY)
+            for sink in sinks:
+                sink(event)
+            for handler, emitters, name in answering:
+                try:
+                    outputs = handler(event)
+                except InvalidDataError as error:
+                    self.refused += 1
+                    self.refusal = str(error)
+                    continue
+                if not outputs:
+                    continue
                 for output in outputs:
                     if output.time_ns != moment_ns:
                         raise self._wrong_moment(name, output)

@@ -6,7 +6,8 @@ copies, from offsets that stand in its snapshots, and Kafka's group protocol dec
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import (
@@ -27,13 +28,16 @@ from aiokafka.errors import (
 from goalkick.common.core.errors import InvariantError, SettingsError, TransientError
 from goalkick.common.ports.log import Change, Message, Partition, Record
 from goalkick.common.runtime.settings import KafkaSettings
-from goalkick.common.values.time import NS_PER_MS
+from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 
 _FOREVER_MS = 2**31 - 1
 """The member never fetches, so it may never be taken for stuck because it does not."""
 
 _TAIL_WAIT_MS = 10_000
 """How long the last record of a partition may take to arrive."""
+
+_CLOSE_S = 1.5
+"""How long each of our three connections may take to end: together within a service's stop."""
 
 MAX_RECORDS = 2_000
 """Records a poll returns at most: bounds how long the loop is busy with one batch (about 50 ms)."""
@@ -96,15 +100,18 @@ class KafkaLog:
         """See the port."""
         for client in (self._member, self._reader, self._producer):
             if client is not None:
-                await client.stop()
+                # A broker that is away must not keep us: the others find out by themselves.
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(client.stop(), _CLOSE_S)
         self._member = self._reader = self._producer = None
 
     async def partitions(self, topics: Collection[str]) -> Mapping[str, int]:
         """See the port."""
         admin = AIOKafkaAdminClient(**self._common())
-        await admin.start()
         try:
-            described = await admin.describe_topics(list(topics))
+            with _reaching("describe topics"):
+                await admin.start()
+                described = await admin.describe_topics(list(topics))
         finally:
             await admin.close()
         counts = {
@@ -179,33 +186,67 @@ class KafkaLog:
         """See the port."""
         self._reading().resume(*(TopicPartition(*partition) for partition in partitions))
 
-    async def send(self, messages: Sequence[Message]) -> None:
+    async def send(self, messages: Sequence[Message], *, whole: bool = False) -> None:
         """See the port."""
         producer = self._writing()
+        if whole:
+            await self._send_whole(messages)
+            return
         under_way = self._under_way
-        for message in messages:
-            partition, key, value, headers = message
-            under_way.append(
-                await producer.send(
-                    partition.topic,
-                    value,
-                    key=key.encode(),
-                    partition=partition.number,
-                    headers=list(headers),
+        with _reaching("take records"):
+            for message in messages:
+                partition, key, value, headers = message
+                under_way.append(
+                    await producer.send(
+                        partition.topic,
+                        value,
+                        key=key.encode(),
+                        partition=partition.number,
+                        headers=list(headers),
+                    )
                 )
-            )
         if len(under_way) > MAX_RECORDS:
             self._settle()
+
+    async def _send_whole(self, messages: Sequence[Message]) -> None:
+        """One batch for each partition: Kafka writes a batch whole or not at all."""
+        producer = self._writing()
+        together: dict[Partition, list[Message]] = {}
+        for message in messages:
+            together.setdefault(message.partition, []).append(message)
+        for partition, mine in together.items():
+            batch = producer.create_batch()
+            for _, key, value, headers in mine:
+                if not batch.append(
+                    timestamp=None, key=key.encode(), value=value, headers=list(headers)
+                ):
+                    raise InvariantError(
+                        f"Kafka: expected {len(mine)} records of {partition.topic} to fit a batch, "
+                        "found more than it holds"
+                    )
+            batch.close()
+            with _reaching("take records"):
+                self._under_way.append(
+                    await producer.send_batch(batch, partition.topic, partition=partition.number)
+                )
+        self._settle()
 
     async def flush(self) -> None:
         """See the port."""
         producer = self._writing()
+        timeout_s = self._settings.request_timeout / NS_PER_SECOND
         try:
-            await producer.flush()
-            await asyncio.gather(*self._under_way)
+            # An idempotent producer tries again for ever.
+            async with asyncio.timeout(timeout_s):
+                await producer.flush()
+                await asyncio.gather(*self._under_way)
+        except TimeoutError as error:
+            raise TransientError(
+                f"Kafka: expected records to be written within {timeout_s} s, found no answer"
+            ) from error
         except KafkaError as error:
             raise TransientError(
-                f"Kafka: expected records to be written, found: {error}"
+                f"Kafka: expected records to be written, found: {error!r}"
             ) from error
         self._under_way.clear()
 
@@ -215,8 +256,9 @@ class KafkaLog:
         places = [TopicPartition(*partition) for partition in partitions]
         if not places:
             return {}
-        first = await reader.beginning_offsets(places)
-        end = await reader.end_offsets(places)
+        with _reaching("say where partitions end"):
+            first = await reader.beginning_offsets(places)
+            end = await reader.end_offsets(places)
         return {Partition(p.topic, p.partition): (first[p], end[p]) for p in places}
 
     async def tails(
@@ -296,6 +338,15 @@ class KafkaLog:
         if self._producer is None:
             raise InvariantError("Kafka: expected a started log, found one that is not")
         return self._producer
+
+
+@contextlib.contextmanager
+def _reaching(purpose: str) -> Iterator[None]:
+    """Says in our words that the cluster did not do what it was asked for."""
+    try:
+        yield
+    except KafkaError as error:
+        raise TransientError(f"Kafka: expected it to {purpose}, found: {error!r}") from error
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -82,7 +82,12 @@ async def create_topics(settings: KafkaSettings) -> Mapping[str, bool]:
         if missing:
             response = await admin.create_topics(
                 [
-                    NewTopic(topic.name, topic.partitions, settings.replication, topic_configs=topic.config)
+                    NewTopic(
+                        topic.name,
+                        topic.partitions,
+                        settings.replication,
+                        topic_configs=topic.config,
+                    )
                     for topic in missing
                 ],
                 timeout_ms=_TIMEOUT_MS,

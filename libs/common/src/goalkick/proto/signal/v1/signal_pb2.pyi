@@ -36,8 +36,9 @@ class Signal(_message.Message):
     instrument: _builtins.str
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     cause: _builtins.str
-    """Id of the feature vector or forecast that it answers, 32 hexadecimal digits. Never absent or
-    empty.
+    """Natural key of the event that it answers: of a feature vector (instrument|interval_ns|time_ns|
+    definition_hash), a forecast (model|instrument|interval_ns|time_ns) or a command
+    (scope|time_ns|issuer). Never absent or empty.
     """
     strategy: _builtins.str
     """The strategy's configured name. Never absent or empty."""
