@@ -22,6 +22,14 @@ from tests.embedded.recordings import Recorded, crossing, walk
 
 GOLDEN_ROWS = 20_000
 
+WILD = """
+from goalkick.common.strategy import Params, Strategy
+
+class Wild(Strategy[Params]):
+    def on_features(self, features):
+        return (self.target(features, float("nan")),)
+"""
+
 
 def w1(table: CandleTable, fast: int = 10, slow: int = 20) -> BacktestResult:
     settings = backtest_settings(
@@ -113,7 +121,7 @@ def test_final_equity_is_what_the_fills_say() -> None:
         held[fill.instrument] = held.get(fill.instrument, ZERO) + fill.side.sign * fill.quantity
     worth = sum((q * Decimal(str(found.prices[i][1][-1])) for i, q in held.items()), ZERO)
     assert found.final_equity == cash + worth
-    assert found.curve.equity[-1] == float(found.final_equity)
+    assert found.curve.equity[-1] == pytest.approx(float(found.final_equity), rel=1e-13)
 
 
 def test_the_curve_is_what_the_pipeline_says_at_each_moment() -> None:
@@ -124,7 +132,8 @@ def test_the_curve_is_what_the_pipeline_says_at_each_moment() -> None:
         pipeline.feed(step)
         expected[step[0].time_ns] = float(pipeline.equity)
     curve = found.curve
-    assert [expected[t] for t in curve.time_ns.tolist()] == curve.equity.tolist()
+    exact = [expected[t] for t in curve.time_ns.tolist()]
+    np.testing.assert_allclose(curve.equity, exact, rtol=1e-13, atol=0)
 
 
 def test_the_curve_has_a_point_for_each_moment_and_stands_still_when_flat() -> None:
@@ -215,6 +224,16 @@ def test_slippage_and_fees_are_told_apart() -> None:
     for fill in costly.fills:
         worse = fill.price - fill.slippage / fill.quantity * fill.side.sign
         assert (fill.price > worse) == (fill.side is Side.BUY)
+
+
+def test_a_strategy_that_talks_nonsense_is_told_of_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "wild.py").write_text(WILD)
+    base = GoalkickSettings.model_validate({"strategy": {"folder": str(tmp_path)}})
+    found = run_backtest([walk(rows=50)], backtest_settings(base, strategy="wild"))
+    assert (found.bars, found.refused, found.fills) == (50, 50, [])
+    assert found.refusal.startswith("strategy wild on test:BTC/USDT: expected a target in [-1, 1]")
+    write(found, tmp_path)
+    assert "found nan and 1.0" in (tmp_path / "report.html").read_text()
 
 
 def test_refuses_a_recording_without_bars() -> None:

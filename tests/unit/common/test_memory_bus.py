@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from goalkick.common.adapters.bus.memory import MemoryBus
-from goalkick.common.core.errors import InvariantError
+from goalkick.common.core.errors import InvalidDataError, InvariantError
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import TimeAdvanced, TradingHalted
 from goalkick.common.events.feature import FeatureVector
@@ -163,6 +163,25 @@ def test_refuses_the_past_and_outputs_of_another_moment() -> None:
         bus.feed([TimeAdvanced(time_ns=4), bar(5)])
     with pytest.raises(InvariantError, match="at or after 4, found 2"):
         bus.feed([bar(2)])
+
+
+def test_an_event_that_a_core_cannot_use_is_counted_and_the_others_go_on() -> None:
+    def wrong(event: Event) -> Sequence[Event]:
+        raise InvalidDataError(f"bad {event.time_ns}")
+
+    heard: list[Event] = []
+    log: list[tuple[str, str]] = []
+    cores = {
+        "risk": Scripted("risk", log, {BarClosed: wrong}),
+        "feature": Scripted("feature", log, {BarClosed: vector}),
+        "strategy": Scripted("strategy", log, {FeatureVector: wrong}),
+    }
+    bus = MemoryBus(cores, [(FeatureVector, heard.append)])
+    assert (bus.refused, bus.refusal) == (0, "")
+    bus.feed([bar(1)])
+    bus.feed([bar(2)])
+    assert len(heard) == 2
+    assert (bus.refused, bus.refusal) == (4, "bad 2")
 
 
 def test_restored_bus_goes_on_after_its_moment() -> None:

@@ -247,7 +247,7 @@ def events_said(messages: list[Message]) -> list[tuple[Place, bytes]]:
     return list(found.items())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(told_worlds(), st.data())
 def test_no_batching_interleaving_repetition_or_coalescing_changes_what_is_handled(
     both: tuple[World, World], data: st.DataObject
@@ -278,7 +278,7 @@ def give_on(reader: Channel, stream: Stream, count: int) -> None:
     give(reader, stream[at : at + count])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(told_worlds(), st.data())
 def test_going_on_from_any_older_snapshot_is_invisible_to_readers(
     both: tuple[World, World], data: st.DataObject

@@ -32,6 +32,29 @@ def test_a_matrix_holds_what_the_pipeline_serves_to_the_bit() -> None:
             assert (vector.definition_hash, float(vector.close)) == (data.definition_hash, close)
 
 
+def test_a_matrix_restarts_after_a_gap_where_the_platform_does() -> None:
+    tables = [
+        walk(rows=300, missing=[*range(50, 60), 70, 200]),
+        walk("ETH/USDT", rows=120, seed=8),
+    ]
+    settings = GoalkickSettings.model_validate(
+        {"feature": {"features": CHAIN, "after_gap": "restart"}}
+    )
+    seen: list[FeatureVector] = []
+    pipeline = Pipeline(settings, sinks=[(FeatureVector, seen.append)])  # type: ignore[list-item]
+    for step in ReplayFeed(tables).steps():
+        pipeline.feed(step)
+    gappy, whole = datasets_for_training(tables, CHAIN, after_gap="restart")
+    for data in (gappy, whole):
+        own = [vector for vector in seen if vector.instrument == data.instrument]
+        for vector, row in zip(own, data.features, strict=True):
+            assert vector.values == tuple(row[~np.isnan(row)])
+            assert vector.definition_hash == data.definition_hash
+    _, on = datasets_for_training(tables, CHAIN)
+    assert np.array_equal(on.features, whole.features, equal_nan=True), "no gap, no difference"
+    assert on.definition_hash != whole.definition_hash, "they do not serve the same platform"
+
+
 def test_served_features_beside_the_models_own_are_in_the_hash_and_not_in_the_matrix() -> None:
     (alone,) = datasets_for_training([walk()], ["rsi_14"])
     (beside,) = datasets_for_training([walk()], ["rsi_14"], served=["ema_10"])

@@ -155,6 +155,36 @@ def test_repeated_approval_is_placed_once() -> None:
     assert len(fills(reports)) == 1
 
 
+def test_repeated_approval_after_restore_is_not_placed_again() -> None:
+    before, after = PaperExecution(ExecutionSettings()), PaperExecution(ExecutionSettings())
+    traded = approved(1, order="traded")
+    working = approved(2, order="working", kind=OrderKind.LIMIT, limit_price=D(1))
+    for event in (listed(), traded, bar(2, "12 13 11 12"), working):
+        before.handlers[type(event)](event)
+    after.restore(before.snapshot())
+    assert after.handlers[OrderApproved](traded) == []
+    assert after.handlers[OrderApproved](working) == []
+    assert after.snapshot() == before.snapshot()
+
+
+def test_a_longer_bar_trades_nothing_that_shorter_ones_did_not() -> None:
+    """Its volume was there for us once already, in the shorter bars that it sums up."""
+    longer = msgspec.structs.replace(bar(6, "10 10 10 10", "20"), interval_ns=5 * MINUTE)
+    events: list[Event] = [
+        bar(1, "10 10 10 10"),
+        approved(1, "0.9"),
+        *(bar(minute, "10 10 10 10", "1") for minute in (2, 3, 4, 5, 6)),
+        longer,
+    ]
+    reports = run(events, max_volume_share=D("0.1"))
+    assert [q for q, _ in fills(reports)] == ["0.1"] * 5
+
+
+def test_longer_bars_trade_where_shorter_ones_have_ceased() -> None:
+    later = msgspec.structs.replace(bar(11, "10 10 10 10"), interval_ns=5 * MINUTE)
+    assert fills(run([bar(1, "10 10 10 10"), approved(1), later])) == [("1", "10")]
+
+
 @pytest.mark.parametrize(
     ("side", "kind", "level", "prices", "expected"),
     [

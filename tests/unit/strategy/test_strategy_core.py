@@ -1,9 +1,10 @@
 """The strategy core: readiness, warm-up, switches, snapshots, refusal of bad settings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from goalkick.common.events.control import ActivateStrategy, DeactivateStrategy
 from goalkick.common.events.feature import FeatureVector
 from goalkick.common.events.prediction import ForecastMade
 from goalkick.common.events.signal import Signal
+from goalkick.common.strategy import Params, Strategy
 from goalkick.common.values.ids import InstrumentId, ModelId
 from goalkick.strategy.core import StrategyCore
 from goalkick.strategy.discovery import discover
@@ -104,7 +106,7 @@ def test_a_signal_names_its_cause_and_expires_after_one_bar() -> None:
     event = cross(5, 2, 1)
     (signal,) = handle(core(x=ema_cross()), event)
     assert isinstance(signal, Signal)
-    assert signal.cause == event.id
+    assert signal.cause == event.definition_hash
     assert (signal.strategy, signal.time_ns, signal.expires_at_ns) == ("x", 5 * MINUTE, 6 * MINUTE)
 
 
@@ -208,3 +210,50 @@ def test_refuses_a_snapshot_of_other_parameters() -> None:
 def test_refuses_bad_settings_with_the_nearest_good_ones(run: StrategyRun, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         core(x=run)
+
+
+class Saying(Strategy[Params]):
+    """Says what its forecast's return is, with a confidence of its probability."""
+
+    def on_features(self, features: FeatureVector) -> Iterable[Signal]:
+        return (self.target(features, features.values[0], confidence=features.values[1]),)
+
+    def on_forecast(self, forecast: ForecastMade) -> Iterable[Signal]:
+        return (self.target(forecast, forecast.expected_return),)
+
+
+def saying() -> StrategyCore:
+    runs = {"fool": StrategyRun(strategy="saying")}
+    return StrategyCore(StrategySettings(strategies=runs), {"saying": Saying})
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("target", "confidence"),
+    [(NAN, 1), (INF, 1), (-INF, 1), (1.01, 1), (-1.01, 1), (0, NAN), (0, INF), (0, -0.1), (0, 1.1)],
+)
+def test_refuses_a_target_or_a_confidence_that_is_no_number_in_its_range(
+    target: float, confidence: float
+) -> None:
+    machine = saying()
+    with pytest.raises(InvalidDataError, match=r"strategy fool on test:BTC/USDT: expected a tar"):
+        handle(machine, vector(1, {"target": target, "confidence": confidence}))
+    wild = msgspec.structs.replace(forecast(1, 0.5), expected_return=target + 2 * (target == 0))
+    with pytest.raises(InvalidDataError, match=r"in \[-1, 1\]"):
+        handle(machine, wild)
+    assert len(handle(machine, vector(2, {"target": 1.0, "confidence": 0.0}))) == 1
+
+
+def test_whole_numbers_become_floats() -> None:
+    (signal,) = handle(saying(), vector(1, {"target": 1, "confidence": True}))
+    assert isinstance(signal, Signal)
+    assert (type(signal.target), type(signal.confidence)) == (float, float)
+
+
+def test_looks_at_bars_of_several_lengths_at_one_moment_have_signals_of_their_own() -> None:
+    machine = core(x=ema_cross())
+    short = cross(10, 2, 1)
+    looks = [short, msgspec.structs.replace(short, interval_ns=5 * MINUTE)]
+    assert len({signal.id for look in looks for signal in handle(machine, look)}) == 2

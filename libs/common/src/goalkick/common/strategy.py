@@ -126,7 +126,7 @@ class Strategy(Generic[P]):
         return Signal(
             time_ns=cause.time_ns,
             instrument=cause.instrument,
-            cause=cause.natural_key(),
+            cause=cause.model if type(cause) is ForecastMade else cause.definition_hash,
             strategy=self.name,
             # An int would be another byte in the hash of a run than what comes over the wire.
             target=target if type(target) is float else float(target),

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.order import Fill
@@ -19,7 +18,7 @@ from goalkick.common.ports.model import Model
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.money import ZERO
 from goalkick.embedded.journal import Journal
-from goalkick.embedded.performance import Curve, Performance, Times, measure
+from goalkick.embedded.performance import Curve, Floats, Performance, Times, measure
 from goalkick.embedded.pipeline import Pipeline
 from goalkick.embedded.recorder import (
     EquityRecorder,
@@ -61,6 +60,9 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
         dropped: bad rows that were left out of the files.
         tables: the candles that were traded; none if it was another feed.
         recorded: the closes of another feed; see `prices`.
+        refused: how many times a core could not use an event and said nothing to it, such as a
+            strategy that wanted a position that is no number.
+        refusal: why, the last time; "" if never.
     """
 
     settings: GoalkickSettings
@@ -80,6 +82,8 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     dropped: int
     tables: Sequence[CandleTable]
     recorded: Prices
+    refused: int
+    refusal: str
 
     @property
     def bars_per_second(self) -> float:
@@ -89,14 +93,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def prices(self) -> Prices:
         """The closes that were reached, for charts; made anew each time."""
-        last_ns = int(self.curve.time_ns[-1])
-        closes: dict[InstrumentId, npt.NDArray[np.float64]] = {}
-        times = _times(self.tables, last_ns)
-        for table in self.tables:
-            earlier = closes.get(table.instrument, np.empty(0))
-            closes[table.instrument] = np.concatenate((earlier, table.floats("close")))
-        own = {name: (times[name], close[: len(times[name])]) for name, close in closes.items()}
-        return own or self.recorded
+        return _closes(self.tables, int(self.curve.time_ns[-1])) or self.recorded
 
 
 def currency_of(tables: Sequence[CandleTable]) -> str:
@@ -149,16 +146,16 @@ def run_backtest(
         pipeline = Pipeline(settings, models=models, sinks=sinks)
         with _no_collector():
             started = time.perf_counter()
-            _run(islice(feed.steps(), stop_after), pipeline, equity, progress)
+            _run(islice(feed.steps(), stop_after), pipeline, progress)
             seconds = time.perf_counter() - started
     recorded = prices.prices()
-    times = _times(tables, pipeline.moment_ns) or {
-        name: each for name, (each, _) in recorded.items()
-    }
-    bars = sum(map(len, times.values()))
+    closes = _closes(tables, pipeline.moment_ns) or recorded
+    bars = sum(len(times) for times, _ in closes.values())
     if not bars:
         raise InvalidDataError("backtest: expected bars, found none")
-    curve = equity.curve(_moments(list(times.values())))
+    curve = equity.curve(closes)
+    # As large as the curve, and no longer looked at.
+    del closes
     trips = round_trips(recorder.fills)
     fees = sum((fill.fee for fill in recorder.fills), ZERO)
     slippage = sum((fill.slippage for fill in recorder.fills), ZERO)
@@ -181,6 +178,8 @@ def run_backtest(
         dropped=sum(sum(table.dropped.values()) for table in tables),
         tables=tables,
         recorded=recorded,
+        refused=pipeline.refused,
+        refusal=pipeline.refusal,
     )
 
 
@@ -205,6 +204,8 @@ def write(result: BacktestResult, folder: Path, *, facts: Sequence[tuple[str, st
         ("Final equity", f"{result.final_equity:,} {result.settings.execution.currency}"),
         ("Decisions (SHA-256)", result.decisions_sha256),
     ]
+    if result.refused:
+        own.append(("Refused by a core", f"{result.refused:,} times, lastly: {result.refusal}"))
     write_page(
         folder / "report.html",
         title=f"Backtest of {', '.join(runs)}",
@@ -219,10 +220,9 @@ def write(result: BacktestResult, folder: Path, *, facts: Sequence[tuple[str, st
 def _run(
     steps: Iterator[Step],
     pipeline: Pipeline,
-    equity: EquityRecorder,
     progress: Callable[[int], object] | None,
 ) -> None:
-    """Feeds all steps, and notes equity where it may have changed."""
+    """Feeds all steps."""
     feed = pipeline.feed
     events, told = 0, -1
     while events != told:
@@ -230,25 +230,21 @@ def _run(
         for step in islice(steps, PROGRESS_STEPS):
             feed(step)
             events += len(step)
-            if equity.changing:
-                equity.note(step[0].time_ns, pipeline.equity)
         if progress is not None:
             progress(events)
 
 
-def _times(tables: Sequence[CandleTable], last_ns: int) -> dict[InstrumentId, Times]:
-    """The closes of bars that were reached; tables are in order of time for each instrument."""
-    found: dict[InstrumentId, Times] = {}
+def _closes(tables: Sequence[CandleTable], last_ns: int) -> Prices:
+    """The closes that were reached; tables are in order of time for each instrument."""
+    found: dict[InstrumentId, tuple[Times, Floats]] = {}
     for table in tables:
-        part = table.time_ns[: int(np.searchsorted(table.time_ns, last_ns, side="right"))]
+        count = int(np.searchsorted(table.time_ns, last_ns, side="right"))
+        part = table.time_ns[:count], table.close[:count].floats()
         earlier = found.get(table.instrument)
-        found[table.instrument] = part if earlier is None else np.concatenate((earlier, part))
+        if earlier is not None:
+            part = np.concatenate((earlier[0], part[0])), np.concatenate((earlier[1], part[1]))
+        found[table.instrument] = part
     return found
-
-
-def _moments(times: Sequence[Times]) -> Times:
-    """All times, rising, each once."""
-    return times[0] if len(times) == 1 else np.unique(np.concatenate(times))
 
 
 @contextmanager

@@ -83,6 +83,16 @@ class Pipeline:
         return self._bus.moment_ns
 
     @property
+    def refused(self) -> int:
+        """How many times a core could not use an event and said nothing to it."""
+        return self._bus.refused
+
+    @property
+    def refusal(self) -> str:
+        """Why, the last time; "" before the first."""
+        return self._bus.refusal
+
+    @property
     def ledger(self) -> Ledger:
         """Cash and positions; to be read, not changed."""
         return self._execution.execution.ledger

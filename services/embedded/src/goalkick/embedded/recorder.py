@@ -34,11 +34,11 @@ from goalkick.common.events.order import (
 from goalkick.common.topics import TOPIC_OF
 from goalkick.common.values.ids import EventId, InstrumentId
 from goalkick.common.values.money import ZERO
-from goalkick.embedded.performance import Curve
+from goalkick.embedded.performance import Curve, Floats, Times
 
 _DECISIONS, _REPORTS = TOPIC_OF[OrderApproved], TOPIC_OF[OrderFilled]
 
-Prices = Mapping[InstrumentId, tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]
+Prices = Mapping[InstrumentId, tuple[Times, Floats]]
 """Instrument -> (time_ns, close): closes of bars in order of time, UTC, and in quote currency."""
 
 T = TypeVar("T", bound=np.generic)
@@ -174,10 +174,9 @@ _OUTCOMES: dict[type[Event], str] = {
 
 
 class EquityRecorder:
-    """Equity at the end of every moment at which it may have changed: exact, kept as float64.
+    """Cash and positions whenever they change: with the closes, the equity of every moment.
 
-    While nothing is held equity stands still, so nothing is noted: `curve` fills the moments in
-    between.
+    Only changes are noted. What a bar is worth is worked out afterwards, for all bars at once.
     """
 
     def __init__(self, initial: Decimal) -> None:
@@ -187,50 +186,80 @@ class EquityRecorder:
             initial: the opening balance.
         """
         self._initial = float(initial)
-        self._held: set[InstrumentId] = set()
-        self._time_ns = array("q")
-        self._equity = array("d")
-        self._invested = bytearray()
-        self.changing = True
-        """Whether this moment's equity must be noted."""
+        self._cash = _Changes()
+        self._held: dict[InstrumentId, _Changes] = {}
 
     def sinks(self) -> Sequence[tuple[type[Event], Callable[..., object]]]:
         """What to connect to the bus."""
         return [(PositionChanged, self._on_position), (BalanceChanged, self._on_balance)]
 
-    def note(self, time_ns: int, equity: Decimal) -> None:
-        """Notes equity at the end of a moment."""
-        self._time_ns.append(time_ns)
-        self._equity.append(float(equity))
-        self._invested.append(bool(self._held))
-        self.changing = bool(self._held)
+    def curve(self, prices: Prices) -> Curve:
+        """The whole curve: a point for each moment that closed a bar.
 
-    def curve(self, time_ns: npt.NDArray[np.int64]) -> Curve:
-        """The whole curve.
+        In float64, so a point may be some 1e-15 of its value beside the exact equity.
 
         Args:
-            time_ns: (n,) the moments that closed a bar, rising; n >= 1.
+            prices: the closes that were reached, of every instrument; at least one.
         """
-        noted = np.searchsorted(_view(self._time_ns, np.int64), time_ns, side="right") - 1
-        return Curve(
-            time_ns=time_ns,
-            equity=_view(self._equity, np.float64)[noted],
-            invested=_view(self._invested, np.bool_)[noted],
-            initial=self._initial,
-        )
+        time_ns = _moments([times for times, _ in prices.values()])
+        equity = self._cash.at(time_ns, self._initial)
+        invested = np.zeros(len(time_ns), dtype=np.bool_)
+        for instrument, changes in self._held.items():
+            held = changes.at(time_ns, 0.0)
+            invested |= held != 0
+            held *= _latest(prices[instrument], time_ns)
+            equity += held
+        return Curve(time_ns=time_ns, equity=equity, invested=invested, initial=self._initial)
 
     def _on_position(self, event: PositionChanged) -> None:
-        if event.quantity:
-            self._held.add(event.instrument)
-        else:
-            self._held.discard(event.instrument)
+        changes = self._held.get(event.instrument)
+        if changes is None:
+            changes = self._held[event.instrument] = _Changes()
+        changes.note(event.time_ns, event.quantity)
 
-    def _on_balance(self, _: BalanceChanged) -> None:
-        self.changing = True
+    def _on_balance(self, event: BalanceChanged) -> None:
+        self._cash.note(event.time_ns, event.total)
+
+
+class _Changes:
+    """A figure that stands still between the moments at which it changes."""
+
+    def __init__(self) -> None:
+        self._time_ns = array("q")
+        self._value = array("d")
+
+    def note(self, time_ns: int, value: Decimal) -> None:
+        self._time_ns.append(time_ns)
+        self._value.append(float(value))
+
+    def at(self, time_ns: Times, before: float) -> Floats:
+        """(n,) its value after each of the moments; `before` until the first change."""
+        value = np.append(before, _view(self._value, np.float64))
+        found: Floats = value[
+            np.searchsorted(_view(self._time_ns, np.int64), time_ns, side="right")
+        ]
+        return found
+
+
+def _latest(prices: tuple[Times, Floats], time_ns: Times) -> Floats:
+    """(n,) the last close at each of the moments; 0 before the first."""
+    times, close = prices
+    if len(times) == len(time_ns):
+        # Each of its closes is one of the moments, so these are all.
+        return close
+    return np.append(0.0, close)[np.searchsorted(times, time_ns, side="right")]
+
+
+def _moments(times: Sequence[Times]) -> Times:
+    """All times, rising, each once."""
+    return times[0] if len(times) == 1 else np.unique(np.concatenate(times))
 
 
 class PriceRecorder:
-    """The closes of every instrument, for charts; only where no table has them anyway."""
+    """The closes of every instrument, for the curve and charts; where no table has them anyway.
+
+    Of bars of several lengths only the shortest are noted.
+    """
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
@@ -251,10 +280,13 @@ class PriceRecorder:
         series = self._series.get(bar.instrument)
         if series is None:
             series = self._series[bar.instrument] = (array("q"), array("d"))
+        elif bar.open_time_ns < series[0][-1]:
+            # A longer bar: shorter ones have told of its time already.
+            return
         series[0].append(bar.time_ns)
         series[1].append(float(bar.close))
 
 
-def _view(values: "array[int] | array[float] | bytearray", kind: type[T]) -> npt.NDArray[T]:
+def _view(values: "array[int] | array[float]", kind: type[T]) -> npt.NDArray[T]:
     """An array over the same memory: nothing may be added to `values` while it is used."""
     return np.frombuffer(values, dtype=kind)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.values.time import format_duration
 from goalkick.feature import batch
-from goalkick.feature.definitions import assemble
+from goalkick.feature.definitions import AfterGap, Assembly, assemble
 from goalkick.ingest.candles import CandleTable
 from goalkick.prediction.training.dataset import Dataset
 
@@ -15,6 +17,7 @@ def datasets_for_training(
     features: Sequence[str],
     *,
     served: Sequence[str] = (),
+    after_gap: AfterGap = "continue",
 ) -> list[Dataset]:
     """Bars and features of each instrument, computed by the arithmetic that serves them.
 
@@ -23,6 +26,7 @@ def datasets_for_training(
         features: what the model may look at.
         served: what else is served beside them, for strategies or other models: a model only fits
             a platform that serves exactly the set that it was trained on.
+        after_gap: what missing bars do to indicators, as it will be when they are served.
 
     Raises:
         SettingsError: a name is not a feature's.
@@ -34,22 +38,34 @@ def datasets_for_training(
     if len(lengths) > 1:
         found = ", ".join(map(format_duration, lengths))
         raise InvalidDataError(f"training: expected bars of one length, found {found}")
-    assembly = assemble([*features, *served])
-    return [_dataset(table, assembly.names, assembly.hash, features) for table in tables]
+    assembly = assemble([*features, *served], after_gap)
+    restarts = [_after_gaps(table) if after_gap == "restart" else [] for table in tables]
+    return [
+        _dataset(table, assembly, features, rows)
+        for table, rows in zip(tables, restarts, strict=True)
+    ]
+
+
+def _after_gaps(table: CandleTable) -> list[int]:
+    """Rows of the first bars after gaps: where the feed says `GapDetected`."""
+    closes = [gap.to_ns + table.interval_ns for gap in table.gaps]
+    rows: list[int] = np.searchsorted(table.time_ns, closes).tolist()
+    return rows
 
 
 def _dataset(
-    table: CandleTable, served: tuple[str, ...], definition_hash: str, features: Sequence[str]
+    table: CandleTable, assembly: Assembly, features: Sequence[str], restarts: Sequence[int]
 ) -> Dataset:
     close = table.floats("close")
     names, values = batch.compute(
-        served,
+        assembly.names,
         table.interval_ns,
         table.time_ns,
         table.floats("high"),
         table.floats("low"),
         close,
         table.floats("volume"),
+        restarts=restarts,
     )
     wanted = tuple(sorted(set(features)))
     return Dataset(
@@ -59,6 +75,6 @@ def _dataset(
         close=close,
         names=wanted,
         features=values[:, [names.index(name) for name in wanted]],
-        definition_hash=definition_hash,
-        served_features=served,
+        definition_hash=assembly.hash,
+        served_features=assembly.names,
     )

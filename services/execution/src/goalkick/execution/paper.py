@@ -1,6 +1,5 @@
 """Execution against the paper venue, as one core: commands and answers stay inside."""
 
-from collections import deque
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -74,13 +73,13 @@ class PaperExecution:
 
     def _settle(self, events: Sequence[Event]) -> Sequence[Event]:
         """Carries commands and answers to and fro until only reports are left."""
-        queue = deque(events)
         reports: list[Event] = []
-        while queue:
-            event = queue.popleft()
+        under_way = [*events]
+        # What leads to more puts it at the end of what is walked through.
+        for event in under_way:
             handler = self._commands.get(type(event))
             if handler is None:
                 reports.append(event)
             else:
-                queue.extend(handler(event))
+                under_way += handler(event)
         return reports

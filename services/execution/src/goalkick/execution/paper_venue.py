@@ -31,7 +31,7 @@ from goalkick.common.values.money import BPS, ZERO, is_multiple, plain, round_do
 from goalkick.execution.fill_models import Meeting, meeting, slipped
 from goalkick.execution.settings import ExecutionSettings
 
-_CORE = "paper_venue/1"
+_CORE = "paper_venue/2"
 
 
 class _Resting(msgspec.Struct):
@@ -43,8 +43,10 @@ class _Resting(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
+    """`bars` are the last ones; of bars of several lengths only the shortest count."""
+
     rules: dict[InstrumentId, Instrument]
-    prices: dict[InstrumentId, Decimal]
+    bars: dict[InstrumentId, BarClosed]
     quotes: dict[InstrumentId, tuple[Decimal, Decimal]]
     book: dict[InstrumentId, list[_Resting]]
     positions: dict[InstrumentId, Decimal]
@@ -68,7 +70,7 @@ class PaperVenueCore:
         }
 
     def snapshot(self) -> bytes:
-        """Rules, last prices, book and positions."""
+        """Rules, last bars, book and positions."""
         return encode_snapshot(_CORE, self._settings.account, self._state)
 
     def restore(self, data: bytes) -> None:
@@ -85,10 +87,15 @@ class PaperVenueCore:
 
     def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
         state = self._state
-        state.prices[bar.instrument] = bar.close
-        book = state.book.get(bar.instrument)
-        if not book:
+        last = state.bars.get(bar.instrument)
+        if last is not None and last.interval_ns < bar.interval_ns and _sums_up(bar, last):
             return ()
+        state.bars[bar.instrument] = bar
+        book = state.book.get(bar.instrument)
+        return self._match(bar, book) if book else ()
+
+    def _match(self, bar: BarClosed, book: Sequence[_Resting]) -> Sequence[Event]:
+        """Trades what a bar meets, in the order in which it does."""
         met: list[tuple[Decimal, int, _Resting, Meeting]] = []
         for index, resting in enumerate(book):
             # A bar that began before the order was placed may show what happened before it.
@@ -159,7 +166,7 @@ class PaperVenueCore:
         """Where the order trades at once: the best quote, else the last close."""
         quote = self._state.quotes.get(order.instrument)
         buy = order.side is Side.BUY
-        price = quote[buy] if quote else self._state.prices.get(order.instrument)
+        price = quote[buy] if quote else self._last_close(order.instrument)
         if price is None:
             return None
         level = order.limit_price if order.kind is OrderKind.LIMIT else order.stop_price
@@ -237,7 +244,7 @@ class PaperVenueCore:
             price is None or price <= 0 or not is_multiple(price, rules.tick_size)
         ):
             return f"expected a price on the grid of {plain(rules.tick_size)}, found {price}"
-        price = price or self._state.prices.get(order.instrument)
+        price = price or self._last_close(order.instrument)
         if price and price * order.quantity < rules.min_notional and not order.reduce_only:
             return (
                 f"expected a notional of at least {plain(rules.min_notional)}, "
@@ -250,6 +257,10 @@ class PaperVenueCore:
         handle = str(order.client_order_id)
         return _answer(VenueAccepted, order, order.time_ns, venue_order_id=handle)
 
+    def _last_close(self, instrument: InstrumentId) -> Decimal | None:
+        bar = self._state.bars.get(instrument)
+        return None if bar is None else bar.close
+
     def _find(self, about: VenueEvent) -> _Resting | None:
         for resting in self._state.book.get(about.instrument, ()):
             if resting.order.client_order_id == about.client_order_id:
@@ -260,6 +271,11 @@ class PaperVenueCore:
         """Drops what has nothing left to trade."""
         book = [each for each in self._state.book.get(instrument, ()) if each.remaining]
         self._state.book[instrument] = book
+
+
+def _sums_up(bar: BarClosed, last: BarClosed) -> bool:
+    """Whether a longer bar only shows again what shorter ones have shown: nothing trades twice."""
+    return bar.open_time_ns < last.time_ns
 
 
 def _answer(kind: Callable[..., Event], about: VenueEvent, time_ns: int, **fields: object) -> Event:

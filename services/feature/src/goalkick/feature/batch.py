@@ -1,6 +1,7 @@
 """Features of a whole table of bars: for training and research, by the very same arithmetic."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,8 @@ def compute(
     low: Floats,
     close: Floats,
     volume: Floats,
+    *,
+    restarts: Sequence[int] = (),
 ) -> tuple[tuple[str, ...], Floats]:
     """Computes features for n bars of one instrument.
 
@@ -30,6 +33,8 @@ def compute(
         low: (n,) quote currency.
         close: (n,) quote currency.
         volume: (n,) base currency.
+        restarts: rows at which all indicators begin anew, rising: the first bars after a gap
+            where the settings say `after_gap: restart`.
 
     Returns:
         The names, sorted, and a (n, m) float64 table in their order; NaN where not ready.
@@ -40,6 +45,16 @@ def compute(
     """
     assembly = assemble(names)
     out = np.empty((len(time_ns), len(assembly.names)))
-    cells = assembly.fresh_cells(interval_ns)
-    kernel.run(assembly.program, cells, time_ns, high, low, close, volume, out)
+    for first, end in pairwise((0, *restarts, len(time_ns))):
+        part = slice(first, end)
+        kernel.run(
+            assembly.program,
+            assembly.fresh_cells(interval_ns),
+            time_ns[part],
+            high[part],
+            low[part],
+            close[part],
+            volume[part],
+            out[part],
+        )
     return assembly.names, out

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -16,6 +17,9 @@ import numpy as np
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.values.time import NS_PER_YEAR
 from goalkick.feature import kernel
+
+AfterGap = Literal["continue", "restart"]
+"""What missing bars do to indicators: nothing, or they begin anew."""
 
 MAX_LENGTH = 10_000
 """Bars; longer windows belong into longer bars."""
@@ -226,7 +230,7 @@ class Assembly(msgspec.Struct, frozen=True):
         names: the features, sorted; place i of the outputs is `names[i]`.
         program: (k, kernel.COLUMNS) int64.
         cells: how many float64 one instrument and bar length needs.
-        hash: identifies names, parameters and the version of the arithmetic.
+        hash: identifies names, parameters, what a gap does, and the version of the arithmetic.
     """
 
     names: tuple[str, ...]
@@ -241,8 +245,12 @@ class Assembly(msgspec.Struct, frozen=True):
         return cells
 
 
-def assemble(names: Sequence[str]) -> Assembly:
+def assemble(names: Sequence[str], after_gap: AfterGap = "continue") -> Assembly:
     """One program for all `names`; outputs of one indicator share its instruction.
+
+    Args:
+        names: the features, in any order.
+        after_gap: what missing bars do to indicators; part of what the hash identifies.
 
     Raises:
         SettingsError: a name is not a feature's.
@@ -260,5 +268,6 @@ def assemble(names: Sequence[str]) -> Assembly:
             used += family.cells + (parameters[0] if family.ring else 0)
         rows[key][5 + family.outputs.index(definition.output)] = place
     program = np.array(list(rows.values()), dtype=np.int64).reshape(-1, kernel.COLUMNS)
-    identity = "\n".join((str(kernel.VERSION), *ordered))
+    own = () if after_gap == "continue" else (f"after_gap={after_gap}",)
+    identity = "\n".join((str(kernel.VERSION), *ordered, *own))
     return Assembly(ordered, program, used, hashlib.sha256(identity.encode()).hexdigest()[:16])

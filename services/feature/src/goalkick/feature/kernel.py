@@ -22,10 +22,8 @@ VERSION = 1
 EMA, SMA, RSI, MACD, BOLLINGER, ATR, ADX, LOG_RETURN, REALISED_VOLATILITY = range(9)
 VOLUME_ZSCORE, TIME_OF_DAY = 9, 10
 
-LOOKS_AT_RANGE = frozenset({ATR, ADX})
-"""Instructions that look at a bar's high and low; the others are given anything there."""
-LOOKS_AT_VOLUME = frozenset({VOLUME_ZSCORE})
-"""Instructions that look at a bar's volume."""
+LOOKS_BEYOND_CLOSE = frozenset({ATR, ADX, VOLUME_ZSCORE})
+"""Instructions that look at a bar's high, low or volume; the others are given anything there."""
 
 COLUMNS = 8
 """Of an instruction: opcode, first cell, three parameters, three outputs (-1: not wanted)."""
@@ -48,8 +46,9 @@ def _compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """Compiles once per machine; the result is kept beside the code (or in the user's cache).
 
     Division by zero gives infinity or NaN, as in numpy; `step` turns both into "not ready".
+    The interpreter's lock is kept: a step is shorter than letting it go and taking it back.
     """
-    compiler = numba.njit(cache=True, nogil=True, error_model="numpy")
+    compiler = numba.njit(cache=True, error_model="numpy")
     return cast("Callable[_P, _R]", compiler(function))
 
 

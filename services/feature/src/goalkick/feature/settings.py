@@ -1,10 +1,9 @@
 """What can be configured about features."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from goalkick.common.config.types import Duration, Settings
+from goalkick.feature.definitions import AfterGap
 
 
 class FeatureSettings(Settings):
@@ -16,7 +15,7 @@ class FeatureSettings(Settings):
     intervals: tuple[Duration, ...] = Field(
         (), description="lengths of the bars that they are computed from; empty: every length"
     )
-    after_gap: Literal["continue", "restart"] = Field(
+    after_gap: AfterGap = Field(
         "continue",
         description="what missing bars do to indicators: `continue` as if they had not been, or "
         "`restart` from nothing",

@@ -28,6 +28,7 @@ from goalkick.common.events.market import (
 )
 from goalkick.common.events.order import (
     BalanceChanged,
+    CancelRequested,
     Fill,
     OrderAccepted,
     OrderCancelled,
@@ -42,7 +43,7 @@ from goalkick.common.events.order import (
     RefusalCode,
 )
 from goalkick.common.events.signal import Signal
-from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
+from goalkick.common.values.ids import InstrumentId, StrategyId
 from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_DAY
 from goalkick.risk import halts
@@ -53,7 +54,7 @@ from goalkick.risk.settings import RiskSettings
 from goalkick.risk.sizing import sized
 from goalkick.risk.state import Account, Book, Slot
 
-_CORE = "risk/1"
+_CORE = "risk/2"
 
 
 class RiskCore:
@@ -127,8 +128,14 @@ class RiskCore:
 
     def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
         account = self._account
-        account.now_ns = bar.time_ns
+        if bar.time_ns > account.now_ns:  # noqa: PLR1730 - a call would cost more than the rest
+            account.now_ns = bar.time_ns
         book = account.books.get(bar.instrument) or self._book(bar.instrument)
+        if bar.interval_ns != book.interval_ns:
+            if book.outlasts(bar):
+                return ()
+            # Returns over another length of time say nothing about these.
+            book.returns, book.price = 0, None
         if self._learns:
             book.learn_return(bar.close)
         book.price = bar.close
@@ -161,9 +168,10 @@ class RiskCore:
 
     def _on_fill(self, fill: Fill) -> Sequence[Event]:
         book = self._book(fill.instrument)
-        book.traded(fill.order, fill.side.sign * fill.quantity)
         if not fill.remaining:
             book.drop(fill.order)
+        else:
+            book.traded(fill.order, fill.side.sign * fill.quantity)
         return ()
 
     def _on_ended(self, report: OrderReport) -> Sequence[Event]:
@@ -225,7 +233,7 @@ class RiskCore:
         if (
             signal.target == slot.target
             and slot.refused is None
-            and book.wanted == book.position + book.working_sum
+            and book.wanted == (book.expected if book.working else book.position)
         ):
             return ()
         return self._act(signal, book, slot)
@@ -258,7 +266,8 @@ class RiskCore:
 
     def _order(self, signal: Signal, book: Book, slot: Slot, wanted: Decimal) -> Sequence[Event]:
         """Orders what is missing; in doubt only the part that takes risk away."""
-        missing = book.wanted - slot.wanted + wanted - book.expected
+        expected = book.expected
+        missing = book.wanted - slot.wanted + wanted - expected
         if not missing:
             if signal.target and not wanted:
                 # A target so small that not a single lot is left of it.
@@ -269,12 +278,15 @@ class RiskCore:
                 return self._refuse(signal, slot, ZERO, too_small)
             self._settle(signal, book, slot, wanted)
             return ()
-        expected = book.expected
         reducing = expected * missing < 0 and abs(missing) <= abs(expected)
         refusal = first_refusal(self._proposal(book, missing, reducing))
         if refusal is None:
             self._settle(signal, book, slot, wanted)
-            return (self._approve(signal, book, missing, reducing, signal.reason),)
+            return (
+                (self._approve(signal, book, missing, reducing, signal.reason),)
+                if book.wanted
+                else self._flatten(signal, book, signal.reason)
+            )
         refused = self._refuse(signal, slot, missing, refusal)
         if reducing or expected * missing >= 0:
             return refused
@@ -283,7 +295,7 @@ class RiskCore:
             return refused
         slot.wanted -= expected
         book.sum_wanted()
-        return (*refused, self._approve(signal, book, -expected, True, "flat instead of reversed"))
+        return (*refused, *self._flatten(signal, book, "flat instead of reversed"))
 
     def _proposal(self, book: Book, quantity: Decimal, reducing: bool) -> Proposal:
         return Proposal(self._account, book, quantity, reducing, self._settings)
@@ -293,6 +305,36 @@ class RiskCore:
         slot.wanted = wanted
         slot.refused = None
         book.sum_wanted()
+
+    def _flatten(self, signal: Signal, book: Book, reason: str) -> Sequence[Event]:
+        """Ends the position and all that is on its way to another one."""
+        recalled = self._recall(book, self._account.now_ns, signal, reason)
+        if not book.expected:
+            return recalled
+        return (*recalled, self._approve(signal, book, -book.expected, True, reason))
+
+    def _recall(
+        self, book: Book, time_ns: int, cause: Event, reason: str
+    ) -> Sequence[CancelRequested]:
+        """Takes back the working orders that would chase a position which is to end.
+
+        After it `book.expected` is the part of the position that nothing ends yet.
+        """
+        if not book.working:
+            return ()
+        orders = book.to_recall()
+        for order in orders:
+            book.recall(order)
+        return tuple(
+            CancelRequested(
+                time_ns=time_ns,
+                account=self._settings.account,
+                order=order,
+                cause=cause.id,
+                reason=reason,
+            )
+            for order in orders
+        )
 
     def _approve(
         self, signal: Signal, book: Book, quantity: Decimal, reduce_only: bool, reason: str
@@ -308,12 +350,8 @@ class RiskCore:
             expires_at_ns=signal.expires_at_ns,
             reason=reason,
         )
-        self._reserve(book, approved.order, quantity)
+        book.reserve(approved.order, quantity)
         return approved
-
-    def _reserve(self, book: Book, order: EventId, quantity: Decimal) -> None:
-        book.working[order] = quantity
-        book.working_sum += quantity
 
     def _refuse(
         self, signal: Signal, slot: Slot, quantity: Decimal, refusal: Refusal
@@ -357,8 +395,7 @@ class RiskCore:
 
     def _protect(self, book: Book, bar: BarClosed, reason: str) -> Sequence[Event]:
         """Ends a position; its strategies stay out until they want something else."""
-        quantity = -book.expected
-        if quantity * book.position >= 0:
+        if book.expected * book.position <= 0:
             # What is on its way ends the position already.
             return ()
         if book.status is not VenueStatus.TRADING or book.unknown:
@@ -371,6 +408,10 @@ class RiskCore:
                 slot.blocked = sign
             slot.wanted = ZERO
         book.wanted = ZERO
+        recalled = self._recall(book, bar.time_ns, bar, reason)
+        quantity = -book.expected
+        if not quantity:
+            return recalled
         approved = approve(
             time_ns=bar.time_ns,
             account=self._settings.account,
@@ -382,8 +423,8 @@ class RiskCore:
             expires_at_ns=0,
             reason=reason,
         )
-        self._reserve(book, approved.order, quantity)
-        return (approved,)
+        book.reserve(approved.order, quantity)
+        return (*recalled, approved)
 
     def _halted(self, time_ns: int, reason: str) -> Event:
         scope = self._settings.account

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import msgspec
 
-from goalkick.common.events.market import VenueStatus
+from goalkick.common.events.market import BarClosed, VenueStatus
 from goalkick.common.events.order import RefusalCode
 from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
 from goalkick.common.values.instruments import Instrument
@@ -43,14 +43,16 @@ class Book(msgspec.Struct):
         rules: its venue's rules; None before they are known.
         price: last close, quote currency; None before the first bar.
         bar_ns: close of the last bar; 0 before the first.
-        interval_ns: length of the last bar.
+        interval_ns: length of the last bar. Of bars of several lengths only the shortest counts.
         stale: whether the feed says that it is silent.
         status: what the venue allows.
         position: signed, base currency.
         average: average entry price of the position; None when flat.
         best: most favourable price since entry; None when flat.
         working: signed quantity still to be traded, by order.
-        working_sum: their sum.
+        working_sum: their sum, without those that are being taken back.
+        recalled: working orders that are being taken back: nobody wants them any more, but they
+            may trade until the venue says that they are gone.
         unknown: orders whose fate nobody knows.
         slots: by strategy.
         wanted: sum of what the strategies want.
@@ -69,6 +71,7 @@ class Book(msgspec.Struct):
     best: Decimal | None = None
     working: dict[EventId, Decimal] = msgspec.field(default_factory=dict)
     working_sum: Decimal = ZERO
+    recalled: list[EventId] = msgspec.field(default_factory=list)
     unknown: list[EventId] = msgspec.field(default_factory=list)
     slots: dict[StrategyId, Slot] = msgspec.field(default_factory=dict)
     wanted: Decimal = ZERO
@@ -77,7 +80,7 @@ class Book(msgspec.Struct):
 
     @property
     def expected(self) -> Decimal:
-        """The position once all working orders have traded."""
+        """The position once all working orders that are still wanted have traded."""
         return self.position + self.working_sum
 
     @property
@@ -127,9 +130,39 @@ class Book(msgspec.Struct):
         """Brings `wanted` up to date with the slots."""
         self.wanted = sum((slot.wanted for slot in self.slots.values()), ZERO)
 
+    def outlasts(self, bar: BarClosed) -> bool:
+        """Whether `bar` is a longer one that only sums up what shorter ones have told already."""
+        return bar.interval_ns > self.interval_ns and bar.time_ns - bar.interval_ns < self.bar_ns
+
+    def reserve(self, order: EventId, quantity: Decimal) -> None:
+        """An order is on its way."""
+        self.working[order] = quantity
+        self.working_sum += quantity
+
+    def recall(self, order: EventId) -> None:
+        """A working order is being taken back; until it has ended its worst case stays reserved."""
+        self.recalled.append(order)
+        self.working_sum -= self.working[order]
+
+    def to_recall(self) -> list[EventId]:
+        """Working orders that stand in the way of a flat position.
+
+        Those of the position's own side would open it again. Those of the other side may stay as
+        long as together they do not turn it round.
+        """
+        wanted = {o: q for o, q in self.working.items() if o not in self.recalled}
+        against = sum((q for q in wanted.values() if q * self.position < ZERO), ZERO)
+        if abs(against) > abs(self.position):
+            return list(wanted)
+        return [order for order, quantity in wanted.items() if quantity * self.position >= ZERO]
+
     def drop(self, order: EventId) -> None:
         """An order has ended: nothing of it is working any more."""
-        self.working_sum -= self.working.pop(order, ZERO)
+        left = self.working.pop(order, ZERO)
+        if order in self.recalled:
+            self.recalled.remove(order)
+        else:
+            self.working_sum -= left
         if order in self.unknown:
             self.unknown.remove(order)
 
@@ -137,7 +170,8 @@ class Book(msgspec.Struct):
         """Part of a working order has traded; the position is reported separately."""
         if order in self.working:
             self.working[order] -= signed
-            self.working_sum -= signed
+            if order not in self.recalled:
+                self.working_sum -= signed
 
 
 class Halts(msgspec.Struct):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from pydantic import ValidationError
 
-from goalkick.common.core.errors import SettingsError
+from goalkick.common.core.errors import InvalidDataError, SettingsError
 from goalkick.common.core.machine import Handler
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event
@@ -50,6 +50,11 @@ class _Slot:
         self.seen = 0
         self.names: tuple[str, ...] = ()
         self.ready = not strategy.needs()
+
+    def look_for(self, names: tuple[str, ...]) -> None:
+        """Other features are ready than before."""
+        self.ready = all(name in names for name in self.strategy.needs())
+        self.names = names
 
 
 class _Run:
@@ -166,6 +171,12 @@ class StrategyCore:
             slot.strategy.memory = kept.memory
 
     def _on_features(self, features: FeatureVector) -> Sequence[Event]:
+        """Hands it to the strategies.
+
+        Raises:
+            InvalidDataError: a target or a confidence is no number in its range. All that was
+                answered to this event is void then; levels are said again with the next bar.
+        """
         try:
             group = self._slots[features.instrument, features.interval_ns]
         except KeyError:
@@ -173,19 +184,24 @@ class StrategyCore:
         signals: list[Signal] = []
         for slot in group:
             slot.seen += 1
-            names = features.names
-            if names is not slot.names:
-                slot.ready = all(name in names for name in slot.strategy.needs())
-                slot.names = names
-            if slot.ready and slot.run.active and slot.seen >= slot.warmup:
+            if features.names is not slot.names:
+                slot.look_for(features.names)
+            if slot.ready and slot.seen >= slot.warmup and slot.run.active:
                 signals += slot.strategy.on_features(features)
+        for signal in signals:
+            if not (-1.0 <= signal.target <= 1.0 and 0.0 <= signal.confidence <= 1.0):
+                raise _nonsense(signal)
         return signals
 
     def _on_forecast(self, forecast: ForecastMade) -> Sequence[Event]:
+        """Hands it to the strategies; raises as `_on_features` does."""
         signals: list[Signal] = []
         for slot in self._group(forecast.instrument, forecast.interval_ns):
             if slot.run.active and slot.seen >= slot.warmup:
-                signals.extend(slot.strategy.on_forecast(forecast))
+                signals += slot.strategy.on_forecast(forecast)
+        for signal in signals:
+            if not (-1.0 <= signal.target <= 1.0 and 0.0 <= signal.confidence <= 1.0):
+                raise _nonsense(signal)
         return signals
 
     def _on_activate(self, command: ActivateStrategy) -> Sequence[Event]:
@@ -211,7 +227,7 @@ class StrategyCore:
             yield Signal(
                 time_ns=command.time_ns,
                 instrument=InstrumentId(instrument),
-                cause=command.id,
+                cause=f"command of {command.issuer}",
                 strategy=run.name,
                 target=0.0,
                 expires_at_ns=command.time_ns + interval_ns,
@@ -230,3 +246,10 @@ class StrategyCore:
                 if run.wants(instrument, interval_ns)
             )
         return self._slots[key]
+
+
+def _nonsense(signal: Signal) -> InvalidDataError:
+    return InvalidDataError(
+        f"strategy {signal.strategy} on {signal.instrument}: expected a target in [-1, 1] and a "
+        f"confidence in [0, 1], found {signal.target} and {signal.confidence}"
+    )

@@ -4,6 +4,7 @@ JSON is for people and tools outside: decimals are texts, so that no reader turn
 What travels between services is protobuf.
 """
 
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -14,6 +15,9 @@ from goalkick.common.codec.protobuf import KINDS, type_name
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Event
 from goalkick.common.values.time import format_time
+
+_NEGATIVE_ZERO = re.compile(b"-0").search
+"""Where a negative zero may stand; faster than `in`."""
 
 _CANONICAL = msgspec.msgpack.Encoder(order="deterministic")
 
@@ -87,7 +91,7 @@ def canonical(event: Event) -> bytes:
     name = type_name(type(event))
     data = _CANONICAL.encode((name, event))
     # The wire drops the sign of a decimal zero. Hardly any event has one, so look before walking.
-    if b"-0" in data:
+    if _NEGATIVE_ZERO(data):
         plain = _unsigned_zeros(msgspec.to_builtins(event, builtin_types=(Decimal,)))
         return _CANONICAL.encode((name, msgspec.convert(plain, type(event))))
     return data

@@ -8,8 +8,9 @@ class Signal(MarketEvent, frozen=True, kw_only=True):
     """What a strategy wants its position to be: a level, said again with each look at the market.
 
     Attributes:
-        cause: natural key of the event that it answers: a feature vector, a forecast, or a
-            command. Not its id: nearly every signal says what the last one said and leads to
+        cause: whose word it answers: the definition hash of a feature vector, the model of a
+            forecast, who gave a command. With the instrument and both times it tells the event.
+            Not the event's id: nearly every signal says what the last one said and leads to
             nothing, and hashing would cost more than all the rest of it.
         strategy: the strategy's configured name.
         target: wanted position in [-1, 1], as a share of the size that risk grants.
@@ -28,5 +29,8 @@ class Signal(MarketEvent, frozen=True, kw_only=True):
     reason: str = ""
 
     def natural_key(self) -> str:
-        """Strategy and cause: one signal for each look at the market."""
-        return f"{self.strategy}|{self.instrument}|{self.cause}"
+        """Strategy, instrument, times and cause: one signal for each look at the market.
+
+        Looks at bars of several lengths at one moment differ in when they expire.
+        """
+        return f"{self.strategy}|{self.instrument}|{self.time_ns}|{self.expires_at_ns}|{self.cause}"

@@ -175,14 +175,24 @@ class Task:
         self._commands = [c for c in channels if not c.topic.synchronised]
         self._out: list[Message] = []
 
-    def advance(self) -> list[Message]:
-        """Handles all that can be handled; returns what is to be sent, in order."""
+    def advance(self, *, lazily: bool = False) -> list[Message]:
+        """Handles all that can be handled; returns what is to be sent, in order.
+
+        Args:
+            lazily: say nothing yet of moments without events where nobody can be waiting for that.
+        """
         while self._step():
             pass
-        for output in self.outputs.values():
-            self._out += output.tell()
+        if not (lazily and self._is_idle()):
+            for output in self.outputs.values():
+                self._out += output.tell()
         out, self._out = self._out, []
         return out
+
+    def _is_idle(self) -> bool:
+        """Whether no order works, as both ends of the feedback know: then neither waits."""
+        may_report = self._reports or self._awaits
+        return may_report is not None and not may_report(self.core)
 
     def give_up(self) -> bool:
         """Stops waiting for the channels that block, until they have caught up.

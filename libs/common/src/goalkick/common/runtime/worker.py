@@ -33,6 +33,9 @@ from goalkick.common.telemetry import traces
 from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, dividing_topic, outputs_of
 from goalkick.common.values.time import NS_PER_SECOND
 
+_QUIET_S = 0.05
+"""How often risk and execution tell each other that nothing happened, while no order works."""
+
 _MAX_REASON = 1000
 """Bytes of a reason in a header."""
 
@@ -84,6 +87,7 @@ class Worker:
         self._lock = asyncio.Lock()
         self._saved_ns = 0
         self._told_ns = 0
+        self._told_quiet_s = 0.0
         self._saved_moment: dict[int, tuple[int, int]] = {}
         self._blocked_since: dict[int, tuple[tuple[int, int], int]] = {}
         self._backlog: dict[Partition, int] = {}
@@ -174,8 +178,11 @@ class Worker:
 
     async def _work(self) -> None:
         now_ns = self._clock.now_ns()
+        lazily = time.monotonic() - self._told_quiet_s < _QUIET_S
+        if not lazily:
+            self._told_quiet_s = time.monotonic()
         for number, task in self.tasks.items():
-            messages = task.advance()
+            messages = task.advance(lazily=lazily)
             if self._settings.clock == "wall":
                 messages += self._mind_the_time(number, task, now_ns)
             if task.refused:
@@ -375,16 +382,15 @@ class Worker:
             kept = {n for n in wanted if n in self.tasks and self._is_ours(n, saved.get(n))}
             self._saved_moment = {n: m for n, m in self._saved_moment.items() if n in kept}
             self._blocked_since.clear()
-            self.tasks = {
-                number: self.tasks[number]
-                if number in kept
-                else await self._restored(number, saved)
-                for number in sorted(wanted)
-            }
+            owed: dict[int, Sequence[Message]] = {}
+            tasks = {number: self.tasks[number] for number in kept}
+            for number in wanted - kept:
+                tasks[number], owed[number] = self._restored(number, saved)
+            self.tasks = dict(sorted(tasks.items()))
+            await self._see_the_ends()
+            await self._say_again(owed)
             await self._read_on()
             self._generation += 1
-            ends = await self._bus.ends(self._readers)
-            self._backlog = {partition: end for partition, (_, end) in ends.items()}
             self.ready = True
             self._meter.assigned(len(self.tasks))
             log.info("partitions assigned", tasks=sorted(wanted), kept=sorted(kept))
@@ -395,17 +401,32 @@ class Worker:
             return number not in self._saved_moment
         return number in self._saved_moment and saved.writer == self._instance
 
-    async def _restored(self, number: int, saved: Mapping[int, checkpoint.Checkpoint]) -> Task:
+    def _restored(
+        self, number: int, saved: Mapping[int, checkpoint.Checkpoint]
+    ) -> tuple[Task, Sequence[Message]]:
+        """A task as it was last saved, and what it still has to say."""
         task = wiring.make_task(self._service, number, self._counts, self._settings, self._spans)
-        owed = checkpoint.resume(task, saved[number]) if number in saved else []
-        unread = [p for p, channel in task.channels.items() if not channel.next_offset]
-        for place, (first, _) in (await self._bus.ends(unread)).items():
-            task.channels[place].next_offset = first
-        said = await self._bus.tails([o.partition for o in task.outputs.values()], TAIL)
-        if task.repeat(max(last_group(tail).moment for tail in said.values())):
-            await self._save({number: task}, owed)
-        await self._bus.send(owed)
-        return task
+        return task, checkpoint.resume(task, saved[number]) if number in saved else ()
+
+    async def _see_the_ends(self) -> None:
+        """Finds out what there is to read: where it begins, and how much of it is old."""
+        channels = [c for task in self.tasks.values() for c in task.channels.values()]
+        ends = await self._bus.ends({channel.partition for channel in channels})
+        self._backlog = {partition: end for partition, (_, end) in ends.items()}
+        for channel in channels:
+            if not channel.next_offset:
+                channel.next_offset = ends[channel.partition][0]
+
+    async def _say_again(self, owed: Mapping[int, Sequence[Message]]) -> None:
+        """Sends what restored tasks owe; first it is saved how much was said before."""
+        outputs = [o.partition for n in owed for o in self.tasks[n].outputs.values()]
+        said = await self._bus.tails(outputs, TAIL)
+        for number, messages in owed.items():
+            task = self.tasks[number]
+            tails = (said[output.partition] for output in task.outputs.values())
+            if task.repeat(max(last_group(tail).moment for tail in tails)):
+                await self._save({number: task}, messages)
+            await self._bus.send(messages)
 
     async def _read_on(self) -> None:
         """Reads everything that a task needs, from where the one that is furthest behind stands."""

@@ -14,9 +14,15 @@ ClientOrderId = NewType("ClientOrderId", str)
 """At most 36 characters of [a-z0-9-]: what every supported venue accepts."""
 
 
+_EMPTY = blake2b(digest_size=16)
+"""To copy a hash is three times as fast as to begin one."""
+
+
 def derive_id(cause: str, kind: str, counter: int = 0) -> EventId:
     """The id of the `counter`-th event of `kind` that `cause` leads to (BLAKE2b, 128 bits)."""
-    return EventId(blake2b(f"{cause}|{kind}|{counter}".encode(), digest_size=16).hexdigest())
+    hasher = _EMPTY.copy()
+    hasher.update(f"{cause}|{kind}|{counter}".encode())
+    return EventId(hasher.hexdigest())
 
 
 def client_order_id(order: EventId) -> ClientOrderId:

@@ -1,7 +1,7 @@
 """Recorded candles as a feed: many instruments merged by time, gaps said aloud."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice, pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -43,14 +43,13 @@ class ReplayFeed:
 
     def steps(self, from_ns: int = FROM_THE_START) -> Iterator[Step]:
         """The steps in order of time: those at or after `from_ns`, the same whoever asks."""
-        if from_ns <= self._start_ns():
-            yield self._listing()
+        listing = [self._listing()] if from_ns <= self._start_ns() else []
         tables = [table for table in self._tables if table.time_ns[-1] >= from_ns]
         tables = [table.between(from_ns - table.interval_ns, None) for table in tables]
         if len(tables) == 1:
-            yield from self._single(tables[0])
-        elif tables:
-            yield from self._merged(tables)
+            # No generator lies between a bar and who takes it: it would cost each bar anew.
+            return chain(listing, chain.from_iterable(self._single(tables[0])))
+        return chain(listing, self._merged(tables) if tables else ())
 
     def _start_ns(self) -> int:
         return min(int(table.time_ns[0]) - table.interval_ns for table in self._tables)
@@ -63,18 +62,18 @@ class ReplayFeed:
             for instrument in sorted(rules)
         )
 
-    def _single(self, table: CandleTable) -> Iterator[Step]:
-        """One instrument: no bar is looked at."""
+    def _single(self, table: CandleTable) -> Iterator[Iterable[Step]]:
+        """One instrument, in pieces: no bar is looked at."""
         bars = table.bars()
         done = 0
         for time_ns in sorted(time_ns for time_ns, name in self._gaps if name == table.instrument):
             if time_ns < table.time_ns[0]:
                 continue
             place = int(np.searchsorted(table.time_ns, time_ns))
-            yield from zip(islice(bars, place - done), strict=False)
-            yield (self._gaps[time_ns, table.instrument], next(bars))
+            yield zip(islice(bars, place - done), strict=False)
+            yield ((self._gaps[time_ns, table.instrument], next(bars)),)
             done = place + 1
-        yield from zip(bars, strict=False)
+        yield zip(bars, strict=False)
 
     def _merged(self, tables: Sequence[CandleTable]) -> Iterator[Step]:
         times = np.concatenate([table.time_ns for table in tables])

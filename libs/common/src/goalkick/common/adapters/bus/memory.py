@@ -6,6 +6,8 @@ key, and first in first out within a key. It never drops, delays or reorders any
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import Any
 
 from goalkick.common.core.errors import InvalidDataError, InvariantError
 from goalkick.common.core.machine import Core, Handler
@@ -22,13 +24,14 @@ _IN_TURN = frozenset({TOPIC_OF[OrderApproved].rank, TOPIC_OF[OrderFilled].rank})
 Sink = Callable[[Event], object]
 """Sees events go by; its result is ignored, its errors are not."""
 
+_Hear = Callable[[Any], None]
+"""Hands an event to everybody who hears its type, and queues what they answer."""
+
 _Emitters = dict[type[Event], Callable[[Event], None]]
 """Type of an output -> what takes it."""
 
-_Route = tuple[tuple[Sink, ...], tuple[tuple[Handler, _Emitters, str], ...]]
-"""Who sees an event; who handles it, where their outputs go, and which service they are."""
-
-_NOBODY: _Route = ((), ())
+_Answering = tuple[Handler, _Emitters, str]
+"""A core's handler, where its outputs go, and the name of its service."""
 
 
 class MemoryBus:
@@ -59,17 +62,16 @@ class MemoryBus:
         self._cores = dict(cores)
         self._check_consumers()
         self._moment_ns = -(2**63)
-        self._queues: dict[int, deque[Event]] = {
-            topic.rank: deque()
-            for topic in sorted(TOPICS, key=lambda topic: topic.rank)
-            if topic.producer in self._cores
-        }
-        self._ranks = tuple((queue, rank in _IN_TURN) for rank, queue in self._queues.items())
+        self._waiting: list[Event] = []
+        ranks = sorted({topic.rank for topic in TOPICS})
+        queues: dict[int, deque[Event]] = {rank: deque() for rank in ranks}
+        self._queues = tuple((queue, rank in _IN_TURN) for rank, queue in queues.items())
+        self._queue_of = {kind: queues[topic.rank] for kind, topic in TOPIC_OF.items()}
         seen_by: dict[type[Event], tuple[Sink, ...]] = {}
         for kind, sink in sinks:
             seen_by[kind] = (*seen_by.get(kind, ()), sink)
         emitters: dict[str, _Emitters] = {name: {} for name in self._cores}
-        self._routes: dict[type[Event], _Route] = {}
+        self._hearing: dict[type[Event], _Hear] = {}
         for kind in TOPIC_OF:
             answering = tuple(
                 (self._cores[name].handlers[kind], emitters[name], name)
@@ -77,7 +79,7 @@ class MemoryBus:
                 if name in self._cores and kind in self._cores[name].handlers
             )
             if answering or kind in seen_by:
-                self._routes[kind] = (seen_by.get(kind, ()), answering)
+                self._hearing[kind] = self._hearer(seen_by.get(kind, ()), answering)
 
     @property
     def moment_ns(self) -> int:
@@ -99,26 +101,22 @@ class MemoryBus:
                 f"bus: expected a moment at or after {self._moment_ns}, found {moment_ns}"
             )
         self._moment_ns = moment_ns
+        hearing = self._hearing
         for event in step:
             if event.time_ns != moment_ns:
                 raise self._wrong_moment("the feed", event)
-        self._handle(step)
-        ranks = self._ranks
-        waiting = True
+            hear = hearing.get(type(event))
+            if hear is not None:
+                hear(event)
+        # What the moment's events caused, until nothing is left. Mostly one thing leads to one
+        # other: that needs no order.
+        waiting = self._waiting
         while waiting:
-            waiting = False
-            for queue, in_turn in ranks:
-                if not queue:
-                    continue
-                if in_turn:
-                    self._handle((queue.popleft(),))
-                    # What it led to may stand at a lower rank: once more from the lowest.
-                    waiting = True
-                    break
-                # Nothing handled at such a rank adds to it or to a lower one: it is whole.
-                together = sorted(queue, key=_key) if len(queue) > 1 else tuple(queue)
-                queue.clear()
-                self._handle(together)
+            if len(waiting) == 1:
+                event = waiting.pop()
+                hearing[type(event)](event)
+            else:
+                self._handle_in_order()
 
     def snapshot(self) -> dict[str, bytes]:
         """The snapshots of all cores, by name of the service."""
@@ -135,25 +133,50 @@ class MemoryBus:
             core.restore(snapshots[name])
         self._moment_ns = moment_ns
 
-    def _handle(self, events: Iterable[Event]) -> None:
-        """Hands events to whom they concern, and queues what these answer.
+    def _handle_in_order(self) -> None:
+        """Handles what waits, and all that it leads to, in the order of `topics.py`."""
+        hearing, waiting, queue_of = self._hearing, self._waiting, self._queue_of
+        while True:
+            for event in waiting:
+                queue_of[type(event)].append(event)
+            waiting.clear()
+            for queue, in_turn in self._queues:
+                if not queue:
+                    continue
+                # Nothing handled at a rank that is not in turn adds to it or to a lower one.
+                if in_turn or len(queue) == 1:
+                    event = queue.popleft()
+                    hearing[type(event)](event)
+                else:
+                    together = sorted(queue, key=_key)
+                    queue.clear()
+                    for event in together:
+                        hearing[type(event)](event)
+                # What it led to may stand at a lower rank: once more from the lowest.
+                break
+            else:
+                return
 
-        All of a bar's way goes through here, several times: nothing is called that need not be.
+    def _hearer(self, sinks: Sequence[Sink], answering: Sequence[_Answering]) -> _Hear:
+        """What happens to an event of one type.
+
+        A closure for each type, and all in one function, because this runs several times for each
+        bar: what is known beforehand is not looked up again. Each has a copy of the code, for
+        CPython adapts code to the types that it meets.
         """
-        routes, moment_ns = self._routes, self._moment_ns
-        for event in events:
-            sinks, answering = routes.get(type(event), _NOBODY)
+
+        def hear(event: Event) -> None:
             for sink in sinks:
                 sink(event)
             for handler, emitters, name in answering:
                 try:
                     outputs = handler(event)
                 except InvalidDataError as error:
-                    self.refused += 1
-                    self.refusal = str(error)
+                    self._refuse(error)
                     continue
                 if not outputs:
                     continue
+                moment_ns = event.time_ns
                 for output in outputs:
                     if output.time_ns != moment_ns:
                         raise self._wrong_moment(name, output)
@@ -163,15 +186,21 @@ class MemoryBus:
                         emit = emitters[type(output)] = self._emitter(name, type(output))
                     emit(output)
 
+        return FunctionType(hear.__code__.replace(), globals(), closure=hear.__closure__)
+
     def _emitter(self, name: str, kind: type[Event]) -> Callable[[Event], None]:
         """Where a service's output of one type goes; checked against the table of topics."""
         topic = TOPIC_OF.get(kind)
         if topic is None or topic.producer != name:
             expected = "no topic at all" if topic is None else f"{topic.producer} to produce it"
             raise InvariantError(f"bus: {kind.__name__} from {name}: expected {expected}")
-        if kind not in self._routes:
+        if kind not in self._hearing:
             return _nowhere
-        return self._queues[topic.rank].append
+        return self._waiting.append
+
+    def _refuse(self, error: InvalidDataError) -> None:
+        self.refused += 1
+        self.refusal = str(error)
 
     def _check_consumers(self) -> None:
         for name, core in self._cores.items():

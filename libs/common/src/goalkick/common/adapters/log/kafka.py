@@ -7,7 +7,7 @@ copies, from offsets that stand in its snapshots, and Kafka's group protocol dec
 
 import asyncio
 import contextlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aiokafka import (
@@ -252,34 +252,21 @@ class KafkaLog:
 
     async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[int, int]]:
         """See the port."""
-        reader = self._reading()
-        places = [TopicPartition(*partition) for partition in partitions]
-        if not places:
+        if not partitions:
             return {}
-        with _reaching("say where partitions end"):
-            first = await reader.beginning_offsets(places)
-            end = await reader.end_offsets(places)
-        return {Partition(p.topic, p.partition): (first[p], end[p]) for p in places}
+        async with self._looking() as consumer:
+            return await _ends(consumer, partitions)
 
     async def tails(
         self, partitions: Collection[Partition], count: int
     ) -> Mapping[Partition, Sequence[Record]]:
-        """See the port; with a consumer of its own, so that reading goes on undisturbed."""
+        """See the port."""
         found: dict[Partition, list[Record]] = {place: [] for place in partitions}
-        ends = {
-            place: end for place, end in (await self.ends(partitions)).items() if end[0] < end[1]
-        }
-        if not ends:
+        if not found:
             return found
-        consumer = AIOKafkaConsumer(
-            **self._common(),
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-        )
-        await consumer.start()
-        try:
+        async with self._looking() as consumer:
+            known = await _ends(consumer, partitions)
+            ends = {place: end for place, end in known.items() if end[0] < end[1]}
             consumer.assign([TopicPartition(*place) for place in ends])
             for place, (first, end) in ends.items():
                 consumer.seek(TopicPartition(*place), max(first, end - count))
@@ -296,8 +283,6 @@ class KafkaLog:
                 for batch in batches.values():
                     for record in map(_record, batch):
                         found[record.partition].append(record)
-        finally:
-            await consumer.stop()
         return {place: records[-count:] for place, records in found.items()}
 
     async def commit(self, offsets: Mapping[Partition, int]) -> None:
@@ -310,6 +295,23 @@ class KafkaLog:
             )
         except (KafkaError, IllegalStateError):
             return
+
+    @contextlib.asynccontextmanager
+    async def _looking(self) -> AsyncIterator[AIOKafkaConsumer]:
+        """A consumer for one look: what the reader asks waits until its long fetch is answered."""
+        consumer = AIOKafkaConsumer(
+            **self._common(),
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+        )
+        try:
+            with _reaching("be looked at"):
+                await consumer.start()
+                yield consumer
+        finally:
+            await consumer.stop()
 
     def _settle(self) -> None:
         """Forgets what is acknowledged; raises what failed."""
@@ -338,6 +340,15 @@ class KafkaLog:
         if self._producer is None:
             raise InvariantError("Kafka: expected a started log, found one that is not")
         return self._producer
+
+
+async def _ends(
+    consumer: AIOKafkaConsumer, partitions: Collection[Partition]
+) -> Mapping[Partition, tuple[int, int]]:
+    places = [TopicPartition(*partition) for partition in partitions]
+    first = await consumer.beginning_offsets(places)
+    end = await consumer.end_offsets(places)
+    return {Partition(p.topic, p.partition): (first[p], end[p]) for p in places}
 
 
 @contextlib.contextmanager

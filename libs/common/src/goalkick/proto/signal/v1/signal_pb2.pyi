@@ -36,9 +36,8 @@ class Signal(_message.Message):
     instrument: _builtins.str
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     cause: _builtins.str
-    """Natural key of the event that it answers: of a feature vector (instrument|interval_ns|time_ns|
-    definition_hash), a forecast (model|instrument|interval_ns|time_ns) or a command
-    (scope|time_ns|issuer). Never absent or empty.
+    """Whose word it answers: the definition hash of a feature vector, the model of a forecast, the
+    issuer of a command. Never absent; may be empty.
     """
     strategy: _builtins.str
     """The strategy's configured name. Never absent or empty."""
