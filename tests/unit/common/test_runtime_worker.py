@@ -441,19 +441,21 @@ class Fate:
             raise Died(operation)
 
 
+RISK = Service("risk", lambda: Scribe(listens=True), lambda _: True, "main")
+
+
 @pytest.mark.parametrize("seed", range(12))
 async def test_no_death_in_real_time_shows_to_readers(seed: int) -> None:
     """Commands, silence and the clock make decisions that no restart may make otherwise."""
     chance, bench = random.Random(seed), Bench()
     expected = await some_lives(bench, chance)
-    service = Service("risk", lambda: Scribe(listens=True), account="main")
-    last = bench.start(service, WALL.model_copy(update={"snapshot_every": 0}))
+    last = bench.start(RISK, WALL.model_copy(update={"snapshot_every": 0}))
     for topic in (BARS, REPORTS, SIGNALS):
         bench.tell(topic, 0, bench.clock.now_ns())
     await bench.until(lambda: last.ready and only(last).moment >= bench.clock.now_ns())
-    await bench.until(lambda: not only(last).waiting)
     bench.clock.advance(10 * NS_PER_SECOND)
     await bench.until(lambda: only(last).moment >= bench.clock.now_ns() - 2 * NS_PER_SECOND)
+    await bench.until(lambda: not only(last).waiting)
     history = list(enumerate(heard(only(last)), 1))
     await bench.stop()
     answers = [f"{number}:{name}" for number, name in history if not name.startswith("report")]
@@ -466,10 +468,9 @@ async def some_lives(bench: Bench, chance: random.Random) -> list[str]:
     """Things happen, now and then too late, while one copy after the other dies."""
     expected: list[str] = []
     moments = {topic.name: bench.clock.now_ns() for topic in (BARS, REPORTS, SIGNALS)}
-    service = Service("risk", lambda: Scribe(listens=True), account="main")
     for life in range(8):
         log = MemoryLog(bench.broker, batch=3, fault=Fate(chance, 0.04))
-        bench.start(service, WALL, log)
+        bench.start(RISK, WALL, log)
         for step in range(30):
             name = f"{life}.{step}"
             topic = chance.choice([BARS, BARS, SIGNALS, REPORTS, COMMANDS])
