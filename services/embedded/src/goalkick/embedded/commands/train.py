@@ -112,10 +112,12 @@ def _datasets(
     from goalkick.embedded.training import datasets_for_training
     from goalkick.feature.definitions import CHAIN, parse
 
-    served = resolved(load_settings(config).value).feature.features
+    feature = resolved(load_settings(config).value).feature
     chosen = features or [name for name in CHAIN if parse(name).family.unit != "quote currency"]
     try:
-        return datasets_for_training(tables, chosen, served=served)
+        return datasets_for_training(
+            tables, chosen, served=feature.features, after_gap=feature.after_gap
+        )
     except SettingsError as error:
         raise UsageError(f"--features: {error}") from error
 
