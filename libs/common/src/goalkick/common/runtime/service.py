@@ -35,8 +35,9 @@ from goalkick.common.telemetry import logs, traces
 from goalkick.common.telemetry.metrics import Metrics, new_registry
 from goalkick.common.topics import SERVICES
 
-STOP_S = 5.0
-"""A service that is told to stop is gone after this long; what it could not save is done again."""
+STOP_S = 3.5
+"""How long a service that is told to stop may save and say; what it cannot is done again. With the
+end of its connections (1.5 s at most) it is gone after 5 s."""
 
 log = structlog.get_logger()
 

@@ -78,7 +78,6 @@ class Source:
         self._outputs: dict[Partition, Output] = {}
         self._last: dict[Partition, Group] = {}
         self._lock = asyncio.Lock()
-        self._generation = 0
         self._changed = asyncio.Event()
         self.moment = BEFORE_ALL.moment
         self.ready = False
@@ -133,7 +132,7 @@ class Source:
         """Sends from where the partitions stand until they change hands, or the feed ends."""
         self._changed.clear()
         changed = asyncio.ensure_future(self._changed.wait())
-        sending = asyncio.ensure_future(self._send_all(self._generation))
+        sending = asyncio.ensure_future(self._send_all())
         try:
             await asyncio.wait((sending, stopping, changed), return_when=asyncio.FIRST_COMPLETED)
             if sending.done():
@@ -146,7 +145,7 @@ class Source:
             with contextlib.suppress(asyncio.CancelledError):
                 await sending
 
-    async def _send_all(self, generation: int) -> None:
+    async def _send_all(self) -> None:
         if not self.ready or not self._outputs:
             return
         if self._recorded is not None:
@@ -248,7 +247,6 @@ class Source:
             tails = await self._bus.tails(outputs, TAIL)
             self._last = {place: last_group(records) for place, records in tails.items()}
             self._outputs = {p: Output(topic, p, "ingest") for p, topic in outputs.items()}
-            self._generation += 1
             self.ready = True
             self._changed.set()
             self._meter.assigned(len(numbers))

@@ -36,7 +36,7 @@ _FOREVER_MS = 2**31 - 1
 _TAIL_WAIT_MS = 10_000
 """How long the last record of a partition may take to arrive."""
 
-_CLOSE_S = 1.5
+_CLOSE_S = 0.5
 """How long each of our three connections may take to end: together within a service's stop."""
 
 MAX_RECORDS = 2_000
