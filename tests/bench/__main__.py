@@ -10,10 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import in_process
+from tests.bench import in_process, on_kafka
 from tests.bench.figures import Bench, Figure
 
-SUITES: dict[str, Sequence[Bench]] = {"in process": in_process.BENCHES}
+SUITES: dict[str, Sequence[Bench]] = {
+    "in process": in_process.BENCHES,
+    "on kafka": on_kafka.BENCHES,
+}
 
 
 def main() -> int:
