@@ -182,7 +182,10 @@ class Worker:
         if not lazily:
             self._told_quiet_s = time.monotonic()
         for number, task in self.tasks.items():
+            began, handled = time.perf_counter(), task.handled
             messages = task.advance(lazily=lazily)
+            if task.handled != handled:
+                self._meter.handled(time.perf_counter() - began)
             if self._settings.clock == "wall":
                 messages += self._mind_the_time(number, task, now_ns)
             if task.refused:
