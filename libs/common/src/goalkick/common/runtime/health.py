@@ -5,6 +5,7 @@ They tell and never change anything; whoever can reach them sees positions but n
 """
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -129,6 +130,7 @@ async def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
     Raises:
         SettingsError: the address cannot be listened on.
     """
+    logging.getLogger("uvicorn.error").addFilter(_is_worth_telling)
     listening = _listen(host, port)
     config = uvicorn.Config(
         app,
@@ -157,6 +159,11 @@ async def serve(app: FastAPI, host: str = "127.0.0.1", port: int = 0) -> AsyncIt
             running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         listening.close()
+
+
+def _is_worth_telling(record: logging.LogRecord) -> bool:
+    """Whether a line is news: a stop that cut off no request is told as an error too."""
+    return not (str(record.msg).startswith("Cancel %s running task(s)") and record.args == (0,))
 
 
 class _Server(uvicorn.Server):
