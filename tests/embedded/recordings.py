@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 
 from goalkick.common.events.base import Event
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import FROM_THE_START, Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_MINUTE, parse_time
@@ -19,13 +19,13 @@ START_NS = parse_time("2024-03-01")
 
 
 class Recorded:
-    """A feed of given steps."""
+    """A recorded feed of given steps."""
 
     def __init__(self, steps: Iterable[Step]) -> None:
         self._steps = list(steps)
 
-    def steps(self) -> Iterator[Step]:
-        return iter(self._steps)
+    def steps(self, from_ns: int = FROM_THE_START) -> Iterator[Step]:
+        return (step for step in self._steps if step[0].time_ns >= from_ns)
 
 
 def walk(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -36,6 +36,8 @@ from goalkick.risk.settings import RiskSettings
 from goalkick.strategy.core import StrategyCore
 from goalkick.strategy.discovery import discover
 from goalkick.strategy.settings import StrategyRun, StrategySettings
+from tests.embedded.recordings import Recorded
+from tests.kafka.platform import DECISIONS
 
 FEATURES = FeatureSettings(features=("ema_3", "ema_8", "rsi_5"))
 STRATEGIES = StrategySettings(
@@ -47,7 +49,6 @@ STRATEGIES = StrategySettings(
 RISK = RiskSettings(sizing="fixed_fraction", stop_loss="0.01")
 EXECUTION = ExecutionSettings()
 RUNTIME = RuntimeSettings(clock="event", forecasts=False, snapshot_every="1ms", poll_for="20ms")
-DECISIONS = tuple(t for t in TOPICS if t.producer in ("strategy", "risk", "execution"))
 
 
 def make_cores() -> dict[str, Callable[[], Core]]:
@@ -122,16 +123,6 @@ async def settled(broker: Broker, moment: int, timeout_s: float = 60) -> None:
             await broker.arrival(0.05)
 
 
-class Recorded:
-    """A feed that can say everything again from any moment on."""
-
-    def __init__(self, steps: Sequence[Step]) -> None:
-        self._steps = steps
-
-    def __call__(self, from_ns: int) -> Iterator[Step]:
-        return (step for step in self._steps if step[0].time_ns >= from_ns)
-
-
 class Live:
     """A feed that says what comes after a moment, and never a moment again."""
 
@@ -165,7 +156,11 @@ class Member:
             counted = meter(service.name)
             self.worker: Any = Worker(self.log, service, settings, clock, counted, name)
         else:
-            feed = {"live": service.steps} if isinstance(service, Live) else {"recorded": service}
+            feed = (
+                {"live": service.steps}
+                if isinstance(service, Live)
+                else {"recorded": service.steps}
+            )
             self.worker = Source(self.log, settings, clock, meter("ingest"), **feed)
         self.task = asyncio.create_task(self.worker.run(self.stop))
 

@@ -11,10 +11,10 @@ from goalkick.common.events.market import BarClosed, InstrumentListed
 from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
+from tests.embedded.recordings import Recorded
 from tests.replay.cluster import (
     Live,
     Member,
-    Recorded,
     decided,
     embedded,
     new_broker,

@@ -1,25 +1,39 @@
 """Where market events come from."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Protocol
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Final, Protocol
 
 from goalkick.common.events.base import Event
 
 Step = Sequence[Event]
 """All market events of one moment: same `time_ns`, ordered by instrument; never empty."""
 
+FROM_THE_START: Final = -(2**63)
+"""A moment before every other, UTC ns."""
+
 
 class RecordedFeed(Protocol):
     """A feed whose events are all known or computable at once: recorded or simulated."""
 
-    def steps(self) -> Iterator[Step]:
-        """The steps in order of time. The first step lists the instruments."""
+    def steps(self, from_ns: int = FROM_THE_START) -> Iterator[Step]:
+        """The steps in order of time: those at or after `from_ns`, the same whoever asks.
+
+        The first step of all lists the instruments.
+        """
         ...
 
 
 class LiveFeed(Protocol):
     """A feed that waits for the outside world."""
 
-    def steps(self) -> AsyncIterator[Step]:
-        """The steps as they happen, in order of time; ends when the feed is closed."""
+    def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step, None]:
+        """The steps as they happen, in order of time; ends when the feed is closed.
+
+        Args:
+            after_ns: the last moment of an earlier run, to go on after it; None: begin anew.
+        """
+        ...
+
+    def close(self) -> None:
+        """Ends `steps`, soon and for good."""
         ...

@@ -1,39 +1,16 @@
-"""Longer bars for any feed, and what all our feeds can do besides their ports."""
+"""Longer bars for any feed."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
-from typing import Final, Protocol
 
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import FROM_THE_START, LiveFeed, RecordedFeed, Step
 from goalkick.ingest.bars import LongerBars
-
-FROM_THE_START: Final = -(2**63)
-
-
-class RecordedFeedFrom(Protocol):
-    """A `RecordedFeed` that can begin anywhere."""
-
-    def steps(self, from_ns: int = FROM_THE_START) -> Iterator[Step]:
-        """The steps in order of time: those at or after `from_ns`, the same whoever asks."""
-        ...
-
-
-class LiveFeedFrom(Protocol):
-    """A `LiveFeed` that can go on after an earlier run, and be closed."""
-
-    def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step, None]:
-        """The steps as they happen, in order of time, later than `after_ns`."""
-        ...
-
-    def close(self) -> None:
-        """Ends `steps`, soon and for good."""
-        ...
 
 
 class RecordedWithIntervals:
     """A recorded feed whose steps also hold longer bars."""
 
-    def __init__(self, feed: RecordedFeedFrom, intervals: Sequence[int]) -> None:
+    def __init__(self, feed: RecordedFeed, intervals: Sequence[int]) -> None:
         """Adds bars of `intervals` (ns), each a multiple of the feed's bars."""
         self._feed = feed
         self._intervals = intervals
@@ -51,7 +28,7 @@ class RecordedWithIntervals:
 class LiveWithIntervals:
     """A live feed whose steps also hold longer bars."""
 
-    def __init__(self, feed: LiveFeedFrom, intervals: Sequence[int]) -> None:
+    def __init__(self, feed: LiveFeed, intervals: Sequence[int]) -> None:
         """Adds bars of `intervals` (ns), each a multiple of the feed's bars."""
         self._feed = feed
         self._intervals = intervals
@@ -69,7 +46,7 @@ class LiveWithIntervals:
                     yield whole
 
 
-def with_intervals(feed: RecordedFeedFrom, intervals: Sequence[int]) -> RecordedFeedFrom:
+def with_intervals(feed: RecordedFeed, intervals: Sequence[int]) -> RecordedFeed:
     """The feed with longer bars in its steps; the feed itself if `intervals` is empty.
 
     Raises:
@@ -81,7 +58,7 @@ def with_intervals(feed: RecordedFeedFrom, intervals: Sequence[int]) -> Recorded
     return RecordedWithIntervals(feed, intervals)
 
 
-def live_with_intervals(feed: LiveFeedFrom, intervals: Sequence[int]) -> LiveFeedFrom:
+def live_with_intervals(feed: LiveFeed, intervals: Sequence[int]) -> LiveFeed:
     """The feed with longer bars in its steps; the feed itself if `intervals` is empty.
 
     Raises:

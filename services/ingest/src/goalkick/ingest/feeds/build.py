@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.ports.clock import Clock
+from goalkick.common.ports.feed import LiveFeed, RecordedFeed
 from goalkick.common.values.time import parse_time
 from goalkick.ingest.feeds.aggregate import (
-    LiveFeedFrom,
-    RecordedFeedFrom,
     live_with_intervals,
     with_intervals,
 )
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from goalkick.ingest.candles import CandleTable
 
 
-def build_recorded(settings: IngestSettings) -> RecordedFeedFrom:
+def build_recorded(settings: IngestSettings) -> RecordedFeed:
     """The simulated market, or recorded candles, with longer bars where they are asked for.
 
     Raises:
@@ -40,7 +39,7 @@ def build_recorded(settings: IngestSettings) -> RecordedFeedFrom:
     )
 
 
-def build_live(settings: IngestSettings, clock: Clock | None = None) -> LiveFeedFrom:
+def build_live(settings: IngestSettings, clock: Clock | None = None) -> LiveFeed:
     """A venue's bars as they close, with longer bars where they are asked for.
 
     Args:

@@ -10,10 +10,9 @@ import numpy as np
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import GapDetected, InstrumentListed
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import FROM_THE_START, Step
 from goalkick.common.values.time import format_duration, format_time
 from goalkick.ingest.candles import CandleTable, Gap
-from goalkick.ingest.feeds.aggregate import FROM_THE_START
 
 _CHUNK: Final = 4096
 """Bars whose order is turned into Python's own integers at a time."""

@@ -15,11 +15,10 @@ import numpy.typing as npt
 
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import BarClosed, GapDetected, InstrumentListed
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import FROM_THE_START, Step
 from goalkick.common.values.ids import InstrumentId, name_of
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_YEAR, parse_time
-from goalkick.ingest.feeds.aggregate import FROM_THE_START
 from goalkick.ingest.settings import SimulatedInstrument, SimulatedSettings
 
 Floats = npt.NDArray[np.float64]
