@@ -195,3 +195,17 @@ def test_restored_bus_goes_on_after_its_moment() -> None:
     assert again.moment_ns == 3
     with pytest.raises(InvariantError):
         again.feed([bar(2)])
+
+
+def test_the_tape_is_shown_to_sinks_and_moves_no_time() -> None:
+    seen: list[Event] = []
+    heard: list[tuple[str, str]] = []
+    bus = MemoryBus(
+        {"feature": Scripted("feature", heard, {BarClosed: lambda _: ()})},
+        [(BarClosed, seen.append)],
+    )
+    bus.feed([bar(5)])
+    bus.watch([bar(3), bar(9)])
+    assert [event.time_ns for event in seen] == [5, 3, 9]
+    assert bus.moment_ns == 5
+    assert heard == [("feature", "BarClosed")]

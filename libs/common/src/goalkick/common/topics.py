@@ -44,7 +44,8 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
         rank: place within a moment, see the module's text.
         feedback: whether it leads back up the chain (only one may).
         synchronised: whether its producer says when a moment is complete (`control.Progress`);
-            a person's commands are not: they are taken at the next moment there is.
+            a person's commands are not: they are taken at the next moment there is. Nor are
+            trades and books, which come by the thousand and hold up nobody.
         about: one line for people.
     """
 
@@ -108,6 +109,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="ingest",
         consumers={},
         rank=0,
+        synchronised=False,
         about="Every trade of the venue.",
     ),
     Topic(
@@ -130,6 +132,7 @@ TOPICS: tuple[Topic, ...] = (
         producer="ingest",
         consumers={},
         rank=0,
+        synchronised=False,
         about="Order book snapshots and changes.",
     ),
     Topic(
@@ -216,6 +219,9 @@ SERVICES: tuple[str, ...] = (
     "execution",
 )
 """In the order of the flow."""
+
+AROUND: tuple[str, ...] = ("venue", "limiter")
+"""Programs beside the flow: they have no topic."""
 
 TOPIC_OF: Mapping[type[Event], Topic] = MappingProxyType(
     {event: topic for topic in TOPICS for event in topic.events}

@@ -77,6 +77,9 @@ class Pipeline:
         self.feed = self._bus.feed
         """Handles one step and everything that it causes; see `MemoryBus.feed`."""
 
+        self.watch = self._bus.watch
+        """Shows sinks what has no moment; see `MemoryBus.watch`."""
+
     @property
     def moment_ns(self) -> int:
         """Time of the last step; the smallest int64 before the first."""

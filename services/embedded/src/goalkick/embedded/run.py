@@ -14,7 +14,7 @@ from typing import Literal, Self
 import msgspec
 
 from goalkick.common.core.errors import GoalkickError, InvalidDataError
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.model import Model
 from goalkick.common.ports.state import StateStore
 from goalkick.common.values.time import NS_PER_SECOND
@@ -53,7 +53,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     pace: str
     identity: str
-    steps: Callable[[int], Iterator[Step] | AsyncIterator[Step]]
+    steps: Callable[[int], Iterator[Step] | AsyncIterator[Step | Tape]]
     speed: float = 1.0
 
 
@@ -112,7 +112,7 @@ class Session:
         """Event time up to which everything has been handled; `NOTHING_YET` at first."""
         return self._pipeline.moment_ns
 
-    def steps(self) -> AsyncIterator[Step]:
+    def steps(self) -> AsyncIterator[Step | Tape]:
         """The market's steps after the last one that was handled, each at its time."""
         after_ns = self.moment_ns
         steps = self._market.steps(after_ns + 1)
@@ -124,7 +124,10 @@ class Session:
         """Handles the market's steps until it is over, or until cancelled between two steps."""
         async with aclosing(self.steps()) as steps:  # type: ignore[type-var]
             async for step in steps:
-                self._pipeline.feed(step)
+                if isinstance(step, Tape):
+                    self._pipeline.watch(step)
+                else:
+                    self._pipeline.feed(step)
 
     def save(self) -> None:
         """Saves all state, or nothing of it; there is none before the first step.
@@ -282,9 +285,9 @@ async def _paced(steps: Iterator[Step], speed: float) -> AsyncIterator[Step]:
             looked_up = loop.time()
 
 
-async def _later(steps: AsyncIterator[Step], after_ns: int) -> AsyncIterator[Step]:
+async def _later(steps: AsyncIterator[Step | Tape], after_ns: int) -> AsyncIterator[Step | Tape]:
     async for step in steps:
-        if step[0].time_ns > after_ns:
+        if isinstance(step, Tape) or step[0].time_ns > after_ns:
             yield step
 
 

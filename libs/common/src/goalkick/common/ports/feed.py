@@ -8,6 +8,17 @@ from goalkick.common.events.base import Event
 Step = Sequence[Event]
 """All market events of one moment: same `time_ns`, ordered by instrument; never empty."""
 
+
+class Tape(tuple[Event, ...]):
+    """Events that hold up nobody: trades, quotes and books as they come, each at its own time.
+
+    They are published beside the steps and have no moment: a bar of 12:00 is told when it has
+    settled, and trades of after 12:00 need not wait for it.
+    """
+
+    __slots__ = ()
+
+
 FROM_THE_START: Final = -(2**63)
 """A moment before every other, UTC ns."""
 
@@ -26,8 +37,8 @@ class RecordedFeed(Protocol):
 class LiveFeed(Protocol):
     """A feed that waits for the outside world."""
 
-    def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step, None]:
-        """The steps as they happen, in order of time; ends when the feed is closed.
+    def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step | Tape, None]:
+        """The steps as they happen, in order of time, and the tape; ends when the feed is closed.
 
         Args:
             after_ns: the last moment of an earlier run, to go on after it; None: begin anew.

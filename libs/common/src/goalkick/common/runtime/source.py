@@ -11,10 +11,11 @@ from typing import Any
 
 import structlog
 
+from goalkick.common.codec import protobuf
 from goalkick.common.ports.clock import Clock
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.log import Log, Message, Partition
-from goalkick.common.runtime.envelope import TAIL, last_group
+from goalkick.common.runtime.envelope import TAIL, envelope, last_group
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.place import BEFORE_ALL, Group
 from goalkick.common.runtime.settings import RuntimeSettings
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 Steps = Callable[[int], Iterator[Step]]
 """The steps from a moment (UTC ns, inclusive) on, in order of time."""
-LiveSteps = Callable[[int | None], AsyncGenerator[Step, None]]
+LiveSteps = Callable[[int | None], AsyncGenerator[Step | Tape, None]]
 """The steps later than a moment (UTC ns), as they happen; None: from now on, with a warm-up."""
 
 
@@ -76,6 +77,7 @@ class Source:
         self._dividing = dividing_topic("ingest")
         self._counts: Mapping[str, int] = {}
         self._outputs: dict[Partition, Output] = {}
+        self._tape: set[Partition] = set()
         self._last: dict[Partition, Group] = {}
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -156,12 +158,32 @@ class Source:
             after_ns = None if last_ns == BEFORE_ALL.moment else last_ns
             async with contextlib.aclosing(self._live(after_ns)) as steps:
                 async for step in steps:
-                    # Nobody can say a live moment again, so it must stand there whole or not.
                     async with self._lock:
-                        messages = [*self._messages(step), *self._ends(step[0].time_ns)]
-                        self._meter.produced(messages)
-                        await self._bus.send(messages, whole=True)
+                        if isinstance(step, Tape):
+                            await self._send_tape(step)
+                        else:
+                            await self._send_live(step)
         self.finished = True
+
+    async def _send_live(self, step: Step) -> None:
+        # Nobody can say a live moment again, so it must stand there whole or not.
+        messages = [*self._messages(step), *self._ends(step[0].time_ns)]
+        self._meter.produced(messages)
+        await self._bus.send(messages, whole=True)
+
+    async def _send_tape(self, tape: Tape) -> None:
+        """Sends what has no moment; whose partition is another copy's is that copy's to say."""
+        messages = []
+        for event in tape:
+            topic = TOPIC_OF[type(event)].name
+            place = Partition(topic, partition_of(event.key, self._counts[topic]))
+            if place in self._tape:
+                self._meter.fed(event)
+                trace = traceparent_for(event.id).encode()
+                headers = envelope(event, "ingest", None, trace)
+                messages.append(Message(place, event.key, protobuf.encode(event), headers))
+        self._meter.produced(messages)
+        await self._bus.send(messages)
 
     async def _send_recorded(self, steps: Iterator[Step]) -> None:
         pace = self._pace()
@@ -234,6 +256,7 @@ class Source:
             self.ready = False
             await self._bus.flush()
             self._outputs = {}
+            self._tape = set()
             self._changed.set()
 
     async def _gained(self, numbers: Collection[int]) -> None:
@@ -247,6 +270,12 @@ class Source:
             tails = await self._bus.tails(outputs, TAIL)
             self._last = {place: last_group(records) for place, records in tails.items()}
             self._outputs = {p: Output(topic, p, "ingest") for p, topic in outputs.items()}
+            self._tape = {
+                Partition(topic.name, number)
+                for topic in outputs_of("ingest")
+                if topic not in self._topics()
+                for number in numbers
+            }
             self.ready = True
             self._changed.set()
             self._meter.assigned(len(numbers))

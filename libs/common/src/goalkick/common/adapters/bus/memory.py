@@ -67,7 +67,7 @@ class MemoryBus:
         queues: dict[int, deque[Event]] = {rank: deque() for rank in ranks}
         self._queues = tuple((queue, rank in _IN_TURN) for rank, queue in queues.items())
         self._queue_of = {kind: queues[topic.rank] for kind, topic in TOPIC_OF.items()}
-        seen_by: dict[type[Event], tuple[Sink, ...]] = {}
+        self._sinks = seen_by = dict[type[Event], tuple[Sink, ...]]()
         for kind, sink in sinks:
             seen_by[kind] = (*seen_by.get(kind, ()), sink)
         emitters: dict[str, _Emitters] = {name: {} for name in self._cores}
@@ -117,6 +117,13 @@ class MemoryBus:
                 hearing[type(event)](event)
             else:
                 self._handle_in_order()
+
+    def watch(self, tape: Iterable[Event]) -> None:
+        """Shows sinks what has no moment: trades, quotes and books beside the steps."""
+        sinks = self._sinks
+        for event in tape:
+            for sink in sinks.get(type(event), ()):
+                sink(event)
 
     def snapshot(self) -> dict[str, bytes]:
         """The snapshots of all cores, by name of the service."""
