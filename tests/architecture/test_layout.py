@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from goalkick.common.config.types import Settings
 from goalkick.common.strategy import Params
-from goalkick.common.topics import SERVICES
+from goalkick.common.topics import AROUND, SERVICES
 from tests.architecture.sources import (
     PROJECT,
     ROOT,
@@ -40,9 +40,9 @@ EVERYTHING = [*SOURCES, *(str(p.relative_to(ROOT)) for p in python_files("tests"
 def test_services_are_the_same_everywhere() -> None:
     top, middle, bottom = layers()
     assert top == {"embedded"}
-    assert middle == set(SERVICES)
+    assert middle == {*SERVICES, *AROUND}
     assert bottom == {"common"}
-    assert set(SERVICES) | {"embedded"} == FOLDERS
+    assert {*SERVICES, *AROUND, "embedded"} == FOLDERS
     roots = PROJECT["tool"]["importlinter"]["root_packages"]
     assert set(roots) == {f"goalkick.{name}" for name in (*FOLDERS, "common")}
     paths = set(PROJECT["tool"]["mypy"]["mypy_path"].split(":"))
@@ -56,7 +56,7 @@ def test_a_service_has_its_parts(name: str) -> None:
     assert about["name"] == f"goalkick-{name}"
     assert (folder / "README.md").is_file()
     assert not (folder / "src" / "goalkick" / "__init__.py").exists()
-    if name in SERVICES:
+    if name in (*SERVICES, *AROUND):
         for part in ("__main__", "service", "settings"):
             assert f"goalkick.{name}.{part}" in modules()
 

@@ -1,0 +1,1 @@
+"""An exchange in a box: a matching engine behind the wire protocols of real venues."""
