@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goalkick.common.codec.json import as_dict, canonical, from_dict, from_line, to_line
+from goalkick.common.codec.json import (
+    as_dict,
+    canonical,
+    canonical_all,
+    from_dict,
+    from_line,
+    to_line,
+)
 from goalkick.common.codec.protobuf import KINDS, decode, encode, type_name
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Event, Side
@@ -172,3 +179,10 @@ def _whole(decoder: "msgspec.msgpack.Decoder[Any]", data: bytes) -> bool:
     except msgspec.DecodeError:
         return False
     return True
+
+
+@pytest.mark.parametrize("price", ["0", "-0", "-0.0", "-0.5"])
+def test_the_bytes_of_many_are_those_of_each(price: str) -> None:
+    events = [trade(price), trade("-1"), trade("27123.450")]
+    assert canonical_all(events) == b"".join(map(canonical, events))
+    assert canonical_all([]) == b""

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from goalkick.common.codec.json import canonical
+from goalkick.common.codec.json import canonical_all
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import BarClosed, GapDetected
 from goalkick.common.events.order import (
@@ -43,8 +43,8 @@ Prices = Mapping[InstrumentId, tuple[Times, Floats]]
 
 T = TypeVar("T", bound=np.generic)
 
-_HASHED_AT_ONCE = 1 << 16
-"""Bytes: a hash is faster by the block."""
+_HASHED_AT_ONCE = 500
+"""Events: both their bytes and the hash are faster by the block."""
 
 
 class OrderRecord(msgspec.Struct, kw_only=True):
@@ -94,7 +94,7 @@ class Recorder:
         self.missing = 0
         self._open: dict[EventId, OrderRecord] = {}
         self._hash = hashlib.sha256()
-        self._unhashed = bytearray()
+        self._unhashed: list[Event] = []
 
     @property
     def decisions_sha256(self) -> str:
@@ -105,7 +105,9 @@ class Recorder:
     def sinks(self) -> Sequence[tuple[type[Event], Callable[..., object]]]:
         """What to connect to the bus."""
         listeners: list[tuple[type[Event], Callable[..., object]]] = [
-            (kind, self._digest) for topic in (_DECISIONS, _REPORTS) for kind in topic.events
+            (kind, self._unhashed.append)
+            for topic in (_DECISIONS, _REPORTS)
+            for kind in topic.events
         ]
         listeners += [
             (OrderApproved, self._on_approved),
@@ -118,21 +120,23 @@ class Recorder:
             listeners.append((kind, self._noting(outcome)))
         return listeners
 
-    def _digest(self, event: Event) -> None:
-        self._unhashed += canonical(event)
+    def _hash_rest(self) -> None:
+        self._hash.update(canonical_all(self._unhashed))
+        self._unhashed.clear()
+
+    def _hash_block(self) -> None:
+        # Asked for at each decision: reports come a handful for each.
         if len(self._unhashed) > _HASHED_AT_ONCE:
             self._hash_rest()
 
-    def _hash_rest(self) -> None:
-        self._hash.update(self._unhashed)
-        self._unhashed.clear()
-
     def _on_approved(self, event: OrderApproved) -> None:
+        self._hash_block()
         record = OrderRecord(decision=event, outcome="approved", updated_ns=event.time_ns)
         self.orders.append(record)
         self._open[event.order] = record
 
     def _on_refused(self, event: OrderRefused) -> None:
+        self._hash_block()
         reason = f"{event.code}: {event.detail}"
         self.orders.append(
             OrderRecord(decision=event, outcome="refused", reason=reason, updated_ns=event.time_ns)

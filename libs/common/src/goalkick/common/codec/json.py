@@ -5,7 +5,7 @@ What travels between services is protobuf.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -95,6 +95,17 @@ def canonical(event: Event) -> bytes:
         plain = _unsigned_zeros(msgspec.to_builtins(event, builtin_types=(Decimal,)))
         return _CANONICAL.encode((name, msgspec.convert(plain, type(event))))
     return data
+
+
+def canonical_all(events: Sequence[Event]) -> bytes:
+    """`canonical` of each event, one after the other.
+
+    Raises:
+        InvariantError: a type does not travel.
+    """
+    encode = _CANONICAL.encode
+    data = b"".join([encode((type_name(type(event)), event)) for event in events])
+    return b"".join(map(canonical, events)) if _NEGATIVE_ZERO(data) else data
 
 
 def _unsigned_zeros(value: Any) -> Any:

@@ -152,15 +152,17 @@ class MemoryBus:
                     continue
                 # Nothing handled at a rank that is not in turn adds to it or to a lower one.
                 if in_turn or len(queue) == 1:
-                    event = queue.popleft()
-                    hearing[type(event)](event)
+                    while queue and not waiting:
+                        event = queue.popleft()
+                        hearing[type(event)](event)
                 else:
                     together = sorted(queue, key=_key)
                     queue.clear()
                     for event in together:
                         hearing[type(event)](event)
-                # What it led to may stand at a lower rank: once more from the lowest.
-                break
+                if waiting:
+                    # What it led to may stand at a lower rank: once more from the lowest.
+                    break
             else:
                 return
 
@@ -171,6 +173,8 @@ class MemoryBus:
         bar: what is known beforehand is not looked up again. Each has a copy of the code, for
         CPython adapts code to the types that it meets.
         """
+        if len(answering) == 1 and not sinks:
+            return self._sole_hearer(answering[0])
 
         def hear(event: Event) -> None:
             for sink in sinks:
@@ -183,6 +187,29 @@ class MemoryBus:
                     continue
                 if not outputs:
                     continue
+                moment_ns = event.time_ns
+                for output in outputs:
+                    if output.time_ns != moment_ns:
+                        raise self._wrong_moment(name, output)
+                    try:
+                        emit = emitters[type(output)]
+                    except KeyError:
+                        emit = emitters[type(output)] = self._emitter(name, type(output))
+                    emit(output)
+
+        return FunctionType(hear.__code__.replace(), globals(), closure=hear.__closure__)
+
+    def _sole_hearer(self, answering: _Answering) -> _Hear:
+        """The same where one core listens and nobody looks on: mostly so."""
+        handler, emitters, name = answering
+
+        def hear(event: Event) -> None:
+            try:
+                outputs = handler(event)
+            except InvalidDataError as error:
+                self._refuse(error)
+                return
+            if outputs:
                 moment_ns = event.time_ns
                 for output in outputs:
                     if output.time_ns != moment_ns:
