@@ -1,21 +1,28 @@
 """The pump of ingest: market events onto the log, moment by moment, each partition by one copy.
 
 A copy that starts again looks at the last record of its partitions and goes on with that moment;
-readers drop what they know. A feed must therefore say the same again from any moment on.
+readers drop what they know. A recorded feed must therefore say the same again from any moment on.
+
+A live feed cannot. So every copy listens to the whole of it all the time, says what is in its own
+partitions, and keeps the last of the rest for a while: when a copy dies, whoever takes its
+partitions over says what it did not live to say.
 """
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from goalkick.common.codec import protobuf
+from goalkick.common.events.base import Event
+from goalkick.common.events.market import TradePrinted
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.log import Log, Message, Partition
-from goalkick.common.runtime.envelope import TAIL, envelope, last_group
+from goalkick.common.runtime.envelope import TAIL, envelope, header_of, last_group
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.place import BEFORE_ALL, Group
 from goalkick.common.runtime.settings import RuntimeSettings
@@ -27,6 +34,11 @@ from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 BATCH = 500
 """Steps after which readers are told of the moments in which nothing happened; also how many steps
 are made between two looks at the event loop. More is faster in a replay, and less even."""
+
+_KEPT_AT_MOST = 20_000
+"""Steps and tapes that are kept for a hand-over, however much is said in that time."""
+_TAPE_TAIL = 1_000
+"""Records of a partition's tape that are looked at to find what was said already."""
 
 log = structlog.get_logger()
 
@@ -78,6 +90,8 @@ class Source:
         self._counts: Mapping[str, int] = {}
         self._outputs: dict[Partition, Output] = {}
         self._tape: set[Partition] = set()
+        self._said: set[str] = set()
+        self._kept: deque[tuple[int, Step | Tape]] = deque()
         self._last: dict[Partition, Group] = {}
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -100,6 +114,8 @@ class Source:
             await self._bus.join("goalkick.ingest", name, self._lost, self._gained)
             stopping = asyncio.ensure_future(stop.wait())
             try:
+                if self._live is not None:
+                    await self._follow(self._live, stopping)
                 while not stopping.done():
                     await self._go_on(stopping)
             finally:
@@ -130,6 +146,71 @@ class Source:
         """Nothing is read."""
         return {}
 
+    async def _follow(self, live: LiveSteps, stopping: "asyncio.Future[Any]") -> None:
+        """Listens to a live feed from the first partitions on until it ends or we do."""
+        listening = asyncio.ensure_future(self._listen(live))
+        try:
+            await asyncio.wait((listening, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if listening.done():
+                listening.result()
+                self.finished = True
+                # The feed has ended: stay, so that readers see a healthy and silent source.
+                await stopping
+        finally:
+            listening.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await listening
+
+    async def _listen(self, live: LiveSteps) -> None:
+        await self._changed.wait()
+        name = self._dividing.name
+        places = [Partition(name, number) for number in range(self._counts[name])]
+        tails = await self._bus.tails(places, TAIL)
+        told = [group for group in map(last_group, tails.values()) if group != BEFORE_ALL]
+        after_ns = min(group.moment for group in told) if told else None
+        async with contextlib.aclosing(live(after_ns)) as steps:
+            async for step in steps:
+                async with self._lock:
+                    self._remember(step)
+                    await self._say(step)
+
+    def _remember(self, step: Step | Tape) -> None:
+        """Keeps what another copy may not live to say."""
+        now_ns, kept = self._clock.now_ns(), self._kept
+        lasting = step
+        if isinstance(step, Tape):
+            # A later quote or book says more than an earlier one; each trade counts.
+            lasting = Tape(event for event in step if type(event) is TradePrinted)
+        if lasting:
+            kept.append((now_ns, lasting))
+        while kept and (now_ns - kept[0][0] > self._settings.handover or len(kept) > _KEPT_AT_MOST):
+            kept.popleft()
+
+    async def _say(self, step: Step | Tape) -> None:
+        if isinstance(step, Tape):
+            await self._send_tape(step)
+        elif self._outputs:
+            await self._send_live(step)
+
+    async def _say_again(self) -> None:
+        """Says what a copy that had our partitions did not: readers drop what they know."""
+        tails = await self._bus.tails(self._tape, _TAPE_TAIL)
+        said = {header_of(record, "ce_id") for records in tails.values() for record in records}
+        self._said = {identity.decode() for identity in said if identity is not None}
+        for _, step in self._kept:
+            if not isinstance(step, Tape):
+                await self._say(step)
+        # Of each instrument only what is later than its last trade that stands there.
+        trades: dict[str, list[Event]] = {}
+        for _, step in self._kept:
+            for event in step if isinstance(step, Tape) else ():
+                later = trades.setdefault(event.key, [])
+                if event.id in self._said:
+                    later.clear()
+                else:
+                    later.append(event)
+        await self._send_tape(Tape(event for later in trades.values() for event in later))
+
     async def _go_on(self, stopping: "asyncio.Future[Any]") -> None:
         """Sends from where the partitions stand until they change hands, or the feed ends."""
         self._changed.clear()
@@ -153,16 +234,6 @@ class Source:
         if self._recorded is not None:
             start_ns = min(group.moment for group in self._last.values())
             await self._send_recorded(self._recorded(start_ns))
-        elif self._live is not None:
-            last_ns = min(group.moment for group in self._last.values())
-            after_ns = None if last_ns == BEFORE_ALL.moment else last_ns
-            async with contextlib.aclosing(self._live(after_ns)) as steps:
-                async for step in steps:
-                    async with self._lock:
-                        if isinstance(step, Tape):
-                            await self._send_tape(step)
-                        else:
-                            await self._send_live(step)
         self.finished = True
 
     async def _send_live(self, step: Step) -> None:
@@ -177,7 +248,7 @@ class Source:
         for event in tape:
             topic = TOPIC_OF[type(event)].name
             place = Partition(topic, partition_of(event.key, self._counts[topic]))
-            if place in self._tape:
+            if place in self._tape and event.id not in self._said:
                 self._meter.fed(event)
                 trace = traceparent_for(event.id).encode()
                 headers = envelope(event, "ingest", None, trace)
@@ -278,6 +349,8 @@ class Source:
             }
             self.ready = True
             self._changed.set()
+            if self._live is not None:
+                await self._say_again()
             self._meter.assigned(len(numbers))
             log.info("partitions assigned", partitions=sorted(numbers))
 
