@@ -37,6 +37,33 @@ def test_realised_and_unrealised_less_fees_is_the_change_of_equity(
     assert earned == ledger.equity(now) - initial
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(Side), amounts, prices, fees, st.booleans()), max_size=30),
+    prices,
+)
+def test_the_same_holds_where_fees_are_taken_out_of_what_was_traded(
+    log: list[tuple[Side, Decimal, Decimal, Decimal, bool]], now: Decimal
+) -> None:
+    ledger = Ledger(D(1000))
+    held = D(0)
+    for side, quantity, price, fee, in_kind in log:
+        book = ledger.book_fee_in_kind if in_kind else ledger.book
+        book(BTC, side, quantity, price, fee)
+        held += side.sign * quantity - (fee if in_kind else 0)
+    position = ledger.positions.get(BTC, Position())
+    assert position.quantity == held
+    assert position.quantity or position.cost == 0
+    earned = position.realised + position.unrealised(now) - position.fees
+    assert earned == ledger.equity({BTC: now}) - 1000
+
+
+def test_a_fee_in_kind_is_no_loss_of_the_trade_but_a_fee() -> None:
+    ledger = Ledger(D(1000))
+    position = ledger.book_fee_in_kind(BTC, Side.BUY, D(1), D(100), D("0.001"))
+    assert (position.quantity, position.cost, position.fees) == (D("0.999"), D("99.9"), D("0.1"))
+    assert (ledger.cash, position.realised) == (D(900), D(0))
+
+
 @given(trades)
 def test_position_is_the_sum_of_the_trades(
     log: list[tuple[InstrumentId, Side, Decimal, Decimal, Decimal]],

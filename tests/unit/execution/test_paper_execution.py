@@ -315,14 +315,22 @@ def test_unknown_order_is_asked_for_and_ends_by_the_venues_evidence_only() -> No
     assert kinds(list(core.handlers[VenueUnreachable](lost))) == [OrderUnknown, QueryOrder]
     assert kinds(list(core.handlers[VenueUnreachable](lost))) == [QueryOrder]
     assert core.working[handle].status is OrderStatus.UNKNOWN
+    gone = VenueNotFound(time_ns=MINUTE, client_order_id=handle, instrument=BTC)
+    assert kinds(list(core.handlers[VenueNotFound](gone))) == [OrderRejected]
+    assert not core.working
+
+
+def test_that_a_venue_no_longer_knows_what_it_had_accepted_is_no_evidence() -> None:
+    core = ExecutionCore(ExecutionSettings())
+    core.handlers[OrderApproved](approved(1))
+    handle = client_order_id(EventId("order1"))
     found = VenueAccepted(
         time_ns=MINUTE, client_order_id=handle, instrument=BTC, venue_order_id="7"
     )
     assert kinds(list(core.handlers[VenueAccepted](found))) == [OrderAccepted]
-    assert kinds(list(core.handlers[VenueUnreachable](lost))) == [OrderUnknown, QueryOrder]
     gone = VenueNotFound(time_ns=MINUTE, client_order_id=handle, instrument=BTC)
-    assert kinds(list(core.handlers[VenueNotFound](gone))) == [OrderRejected]
-    assert not core.working
+    assert kinds(list(core.handlers[VenueNotFound](gone))) == [OrderUnknown, QueryOrder]
+    assert core.working[handle].status is OrderStatus.UNKNOWN
 
 
 def test_a_trade_is_booked_once_and_never_above_the_approved_quantity() -> None:

@@ -12,11 +12,13 @@ from goalkick.common.adapters.bus.memory import MemoryBus, Sink
 from goalkick.common.core.machine import Core
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event
+from goalkick.common.events.venue import VenueEvent
 from goalkick.common.ports.model import Model
 from goalkick.common.values.ids import ClientOrderId, InstrumentId
 from goalkick.common.values.money import ZERO
 from goalkick.embedded.settings import GoalkickSettings, resolved
 from goalkick.execution.ledger import Ledger
+from goalkick.execution.live import LiveExecution
 from goalkick.execution.order_state import Order
 from goalkick.execution.paper import PaperExecution
 from goalkick.feature.core import FeatureCore
@@ -35,7 +37,7 @@ class _State(msgspec.Struct):
 
 
 class Pipeline:
-    """Every core, wired by the in-memory bus, with the paper venue at its end."""
+    """Every core, wired by the in-memory bus, with a venue at its end: on paper, or outside."""
 
     def __init__(
         self,
@@ -43,12 +45,14 @@ class Pipeline:
         *,
         models: Sequence[Model] = (),
         sinks: Iterable[tuple[type[Event], Sink]] = (),
+        live: bool = False,
     ) -> None:
         """Builds the cores; compiles the features unless this machine did so before.
 
         Args:
             settings: as configured; needed features are added, see `settings.resolved`.
             models: what `settings.prediction.models` names, in memory.
+            live: whether orders go to a venue outside, see `commands` and `hear`.
             sinks: (event type, sink): each event of that type goes to the sink, before any core
                 handles it.
 
@@ -59,7 +63,7 @@ class Pipeline:
         self.settings = resolved(settings, models=models)
         feature = FeatureCore(self.settings.feature)
         self._risk = RiskCore(self.settings.risk)
-        self._execution = PaperExecution(self.settings.execution)
+        self._execution = (LiveExecution if live else PaperExecution)(self.settings.execution)
         cores: dict[str, Core] = {
             "feature": feature,
             "strategy": StrategyCore(
@@ -79,6 +83,27 @@ class Pipeline:
 
         self.watch = self._bus.watch
         """Shows sinks what has no moment; see `MemoryBus.watch`."""
+
+    def open_account(self, cash: Decimal) -> None:
+        """Before the first step: what the account has, quote currency."""
+        self._execution.execution.ledger.cash = cash
+
+    def commands(self) -> Sequence[VenueEvent]:
+        """Takes what the venue outside is to do; to be saved before it is done."""
+        return self._outside.commands()
+
+    def hear(self, answers: Iterable[VenueEvent]) -> None:
+        """Handles what the venue outside says, and everything that it causes."""
+        self._bus.tell("execution", self._outside.answer(answers, self.moment_ns))
+
+    def doubt(self) -> None:
+        """After `restore`: the venue outside is to be asked about every order under way."""
+        self._bus.tell("execution", self._outside.doubts(self.moment_ns))
+
+    @property
+    def _outside(self) -> LiveExecution:
+        assert isinstance(self._execution, LiveExecution)  # noqa: S101 - asked of a live one only
+        return self._execution
 
     @property
     def moment_ns(self) -> int:

@@ -1,4 +1,4 @@
-"""Paper trading in one process, live: pace, state between runs, a clean stop.
+"""Trading in one process, live: pace, state between runs, a clean stop.
 
 The pipeline decides; this module only feeds it at the right time, keeps its state, and stops it
 between two steps, never within one.
@@ -17,6 +17,8 @@ from goalkick.common.core.errors import GoalkickError, InvalidDataError
 from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.model import Model
 from goalkick.common.ports.state import StateStore
+from goalkick.common.ports.venue import Venue
+from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.embedded.picture import Decision, Observer, Picture
 from goalkick.embedded.pipeline import Pipeline
@@ -81,6 +83,7 @@ class Session:
         tell: Callable[[Decision], object],
         *,
         models: Sequence[Model] = (),
+        venue: Venue | None = None,
     ) -> None:
         """Builds the pipeline and takes over what `store` has.
 
@@ -90,6 +93,7 @@ class Session:
             store: where the state is kept.
             tell: hears each decision, in order.
             models: what `settings.prediction.models` names, in memory.
+            venue: where orders go; None: they are traded on paper.
 
         Raises:
             SettingsError: the settings name something that does not exist.
@@ -97,11 +101,16 @@ class Session:
         """
         self._market = market
         self._store = store
-        self._opening = str(settings.execution.initial_cash)
+        self._venue = venue
+        self._currency = settings.execution.currency
+        self._opening = f"of {venue.name}" if venue else str(settings.execution.initial_cash)
         saved = self._load()
         self.picture = saved.picture if saved else Picture()
         self._pipeline = Pipeline(
-            settings, models=models, sinks=Observer(self.picture, tell).sinks()
+            settings,
+            models=models,
+            sinks=Observer(self.picture, tell).sinks(),
+            live=venue is not None,
         )
         self.resumed = saved is not None
         if saved:
@@ -122,12 +131,56 @@ class Session:
 
     async def trade(self) -> None:
         """Handles the market's steps until it is over, or until cancelled between two steps."""
+        if self._venue is None:
+            await self._follow()
+            return
+        try:
+            await self._venue.start()
+            await self._take_up(self._venue)
+            working = {asyncio.create_task(self._follow()), asyncio.create_task(self._listen())}
+            try:
+                done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in working:
+                    task.cancel()
+                await asyncio.wait(working)
+            for task in done:
+                task.result()
+        finally:
+            await self._venue.close()
+
+    async def _follow(self) -> None:
         async with aclosing(self.steps()) as steps:  # type: ignore[type-var]
             async for step in steps:
                 if isinstance(step, Tape):
                     self._pipeline.watch(step)
                 else:
                     self._pipeline.feed(step)
+                    self._carry_out()
+
+    async def _listen(self) -> None:
+        """Hears what the venue says."""
+        assert self._venue is not None  # noqa: S101 - only called with a venue
+        while True:
+            self._pipeline.hear(await self._venue.answers())
+            self._carry_out()
+
+    async def _take_up(self, venue: Venue) -> None:
+        """Begins with what the account has; after a restart, by asking about orders under way."""
+        if not self.resumed:
+            holdings = await venue.holdings()
+            self._pipeline.open_account(holdings.get(self._currency, ZERO))
+            return
+        self._pipeline.doubt()
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Hands the venue its commands, after what they are for is safe."""
+        if self._venue is None or not (commands := self._pipeline.commands()):
+            return
+        self.save()
+        for command in commands:
+            self._venue.carry_out(command)
 
     def save(self) -> None:
         """Saves all state, or nothing of it; there is none before the first step.

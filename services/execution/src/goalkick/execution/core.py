@@ -41,8 +41,9 @@ from goalkick.common.events.venue import (
     VenueTraded,
     VenueUnreachable,
 )
-from goalkick.common.values.ids import ClientOrderId, client_order_id
-from goalkick.execution.ledger import Ledger
+from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order_id
+from goalkick.common.values.money import ZERO
+from goalkick.execution.ledger import Ledger, Position
 from goalkick.execution.order_state import Order, OrderStatus
 from goalkick.execution.settings import ExecutionSettings
 
@@ -53,11 +54,18 @@ REMEMBERED = 10_000
 drops repetitions by position in the log; this is the second line."""
 
 
+RECENT = 200
+"""Orders that ended with something left to trade and are kept whole: a trade of theirs may still
+become known, for a cancel and a fill may cross on their way."""
+
+
 class _State(msgspec.Struct):
     opened: bool
     ledger: Ledger
     working: dict[ClientOrderId, Order]
     finished: list[ClientOrderId]
+    recent: dict[ClientOrderId, Order] = msgspec.field(default_factory=dict)
+    bases: dict[InstrumentId, str] = msgspec.field(default_factory=dict)
 
 
 class ExecutionCore:
@@ -109,6 +117,7 @@ class ExecutionCore:
 
     def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
         """The first instrument opens the account's book."""
+        self._state.bases[event.instrument] = event.rules.base
         if self._state.opened:
             return ()
         self._state.opened = True
@@ -182,20 +191,14 @@ class ExecutionCore:
         return (self._rejected(order.approved, answer.time_ns, answer.reason),)
 
     def _on_traded(self, trade: VenueTraded) -> Sequence[Event]:
-        order = self._order(trade)
+        order = self._order(trade) or self._state.recent.get(trade.client_order_id)
         if order is None or not order.book(trade.trade_id, trade.quantity):
             return ()
+        kind: type[OrderFilled | OrderPartiallyFilled] = OrderPartiallyFilled
         if order.status is OrderStatus.FILLED:
-            kind: type[OrderFilled | OrderPartiallyFilled] = OrderFilled
+            kind = OrderFilled
             self._finish(order)
-        else:
-            kind = OrderPartiallyFilled
         approved = order.approved
-        if trade.fee_currency != self._currency:
-            raise InvariantError(
-                f"order {trade.client_order_id}: expected a fee in {self._currency}, "
-                f"found {trade.fee_currency}"
-            )
         fill = kind(
             time_ns=trade.time_ns,
             account=self._account,
@@ -213,9 +216,7 @@ class ExecutionCore:
             filled=order.filled,
             remaining=order.remaining,
         )
-        position = self._state.ledger.book(
-            trade.instrument, trade.side, trade.quantity, trade.price, trade.fee
-        )
+        position = self._book(trade)
         cause = fill.id
         changed = PositionChanged(
             time_ns=trade.time_ns,
@@ -258,10 +259,31 @@ class ExecutionCore:
         order = self._order(answer)
         if order is None:
             return ()
+        if order.venue_order_id or order.filled:
+            # It had the order once: that it does not know it now is no evidence of anything.
+            doubt = VenueUnreachable(
+                time_ns=answer.time_ns,
+                client_order_id=answer.client_order_id,
+                instrument=answer.instrument,
+                reason="the venue does not know an order that it had accepted",
+            )
+            return self._on_unreachable(doubt)
         order.advance(OrderStatus.REJECTED)
         self._finish(order)
         reason = "the venue does not know the order"
         return (self._rejected(order.approved, answer.time_ns, reason),)
+
+    def _book(self, trade: VenueTraded) -> Position:
+        """Books a trade with its fee, in whatever the venue took it."""
+        ledger, quantity, fee = self._state.ledger, trade.quantity, trade.fee
+        if trade.fee_currency == self._currency:
+            return ledger.book(trade.instrument, trade.side, quantity, trade.price, fee)
+        if trade.fee_currency == self._state.bases.get(trade.instrument):
+            return ledger.book_fee_in_kind(trade.instrument, trade.side, quantity, trade.price, fee)
+        ledger.other_fees[trade.fee_currency] = (
+            ledger.other_fees.get(trade.fee_currency, ZERO) + fee
+        )
+        return ledger.book(trade.instrument, trade.side, quantity, trade.price, ZERO)
 
     def _order(self, answer: VenueEvent) -> Order | None:
         """The order that an answer is about; None if it ended before.
@@ -278,9 +300,13 @@ class ExecutionCore:
         return order
 
     def _finish(self, order: Order) -> None:
-        handle = order.approved.client_order_id
+        handle, recent = order.approved.client_order_id, self._state.recent
         del self._state.working[handle]
         self._remember(handle)
+        if order.remaining:
+            recent[handle] = order
+            if len(recent) > RECENT:
+                del recent[next(iter(recent))]
 
     def _remember(self, handle: ClientOrderId) -> None:
         self._finished[handle] = None

@@ -66,10 +66,13 @@ class Ledger(msgspec.Struct):
     Attributes:
         cash: in the account's currency; negative is borrowed.
         positions: by instrument; one stays after it is flat, with its realised profit.
+        other_fees: fees that were paid in neither the account's nor the instrument's own
+            currencies, by currency; they are no part of the account's cash.
     """
 
     cash: Decimal
     positions: dict[InstrumentId, Position] = msgspec.field(default_factory=dict)
+    other_fees: dict[str, Decimal] = msgspec.field(default_factory=dict)
 
     def book(
         self, instrument: InstrumentId, side: Side, quantity: Decimal, price: Decimal, fee: Decimal
@@ -89,6 +92,28 @@ class Ledger(msgspec.Struct):
         signed = quantity if side is Side.BUY else -quantity
         position.trade(signed, price, fee)
         self.cash -= signed * price + fee
+        return position
+
+    def book_fee_in_kind(
+        self, instrument: InstrumentId, side: Side, quantity: Decimal, price: Decimal, fee: Decimal
+    ) -> Position:
+        """Books one trade whose fee was taken out of what was traded; returns the position.
+
+        Args:
+            instrument: what was traded.
+            side: which way.
+            quantity: positive, base currency, before the fee.
+            price: quote currency.
+            fee: paid, base currency.
+        """
+        position = self.book(instrument, side, quantity, price, ZERO)
+        # The fee leaves at the price of the trade: what is held less is a fee and no loss.
+        position.quantity -= fee
+        position.cost -= fee * price
+        position.fees += fee * price
+        if not position.quantity:
+            position.realised -= position.cost
+            position.cost = ZERO
         return position
 
     def equity(self, prices: Mapping[InstrumentId, Decimal]) -> Decimal:

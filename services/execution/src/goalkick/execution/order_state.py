@@ -89,8 +89,11 @@ class Order(msgspec.Struct):
     def book(self, trade_id: str, quantity: Decimal) -> bool:
         """Books one trade; False if it is booked already.
 
+        A trade of an order that was cancelled or has expired counts all the same: the news of the
+        two may cross. It changes what was filled, and not that the order has ended.
+
         Raises:
-            InvariantError: it trades more than the order has left, or the order has ended.
+            InvariantError: it trades more than the order has left.
         """
         if trade_id in self.trades:
             return False
@@ -100,8 +103,9 @@ class Order(msgspec.Struct):
                 f"order {self.approved.client_order_id}: expected a trade of at most "
                 f"{remaining}, found {quantity} in trade {trade_id}"
             )
-        done = quantity == remaining
-        self.advance(OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED)
+        if not self.finished:
+            done = quantity == remaining
+            self.advance(OrderStatus.FILLED if done else OrderStatus.PARTIALLY_FILLED)
         self.filled += quantity
         self.trades.append(trade_id)
         return True

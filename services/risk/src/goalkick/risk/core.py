@@ -168,6 +168,8 @@ class RiskCore:
 
     def _on_fill(self, fill: Fill) -> Sequence[Event]:
         book = self._book(fill.instrument)
+        if fill.fee_currency != self._settings.currency:
+            book.paid_in_kind(fill)
         if not fill.remaining:
             book.drop(fill.order)
         else:
@@ -267,7 +269,7 @@ class RiskCore:
     def _order(self, signal: Signal, book: Book, slot: Slot, wanted: Decimal) -> Sequence[Event]:
         """Orders what is missing; in doubt only the part that takes risk away."""
         expected = book.expected
-        missing = book.wanted - slot.wanted + wanted - expected
+        missing = book.whole_lots(book.wanted - slot.wanted + wanted - expected)
         if not missing:
             if signal.target and not wanted:
                 # A target so small that not a single lot is left of it.
@@ -309,9 +311,10 @@ class RiskCore:
     def _flatten(self, signal: Signal, book: Book, reason: str) -> Sequence[Event]:
         """Ends the position and all that is on its way to another one."""
         recalled = self._recall(book, self._account.now_ns, signal, reason)
-        if not book.expected:
+        quantity = book.whole_lots(-book.expected)
+        if not quantity:
             return recalled
-        return (*recalled, self._approve(signal, book, -book.expected, True, reason))
+        return (*recalled, self._approve(signal, book, quantity, True, reason))
 
     def _recall(
         self, book: Book, time_ns: int, cause: Event, reason: str
@@ -409,7 +412,7 @@ class RiskCore:
             slot.wanted = ZERO
         book.wanted = ZERO
         recalled = self._recall(book, bar.time_ns, bar, reason)
-        quantity = -book.expected
+        quantity = book.whole_lots(-book.expected)
         if not quantity:
             return recalled
         approved = approve(

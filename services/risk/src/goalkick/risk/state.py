@@ -7,10 +7,10 @@ from decimal import Decimal
 import msgspec
 
 from goalkick.common.events.market import BarClosed, VenueStatus
-from goalkick.common.events.order import RefusalCode
+from goalkick.common.events.order import Fill, RefusalCode
 from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
 from goalkick.common.values.instruments import Instrument
-from goalkick.common.values.money import ZERO
+from goalkick.common.values.money import ZERO, is_multiple, round_down
 from goalkick.common.values.time import NS_PER_YEAR
 
 VOLATILITY_DECAY = 0.94
@@ -125,6 +125,19 @@ class Book(msgspec.Struct):
                 squared += VOLATILITY_DECAY * (self.variance - squared)
             self.variance = squared
             self.returns += 1
+
+    def whole_lots(self, quantity: Decimal) -> Decimal:
+        """What of a signed quantity can be ordered: fees in kind leave parts of a lot behind."""
+        if self.rules is None or is_multiple(quantity, self.rules.lot_size):
+            return quantity
+        return round_down(quantity, self.rules.lot_size)
+
+    def paid_in_kind(self, fill: Fill) -> None:
+        """A fee was taken out of what was traded: who wanted it has to do with so much less."""
+        slot = self.slots.get(fill.strategy)
+        if slot is not None and self.rules and fill.fee_currency == self.rules.base:
+            slot.wanted -= fill.fee
+            self.sum_wanted()
 
     def sum_wanted(self) -> None:
         """Brings `wanted` up to date with the slots."""

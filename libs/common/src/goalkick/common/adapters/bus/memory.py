@@ -118,6 +118,22 @@ class MemoryBus:
             else:
                 self._handle_in_order()
 
+    def tell(self, name: str, outputs: Iterable[Event]) -> None:
+        """Handles what a core says of itself between two moments, and everything it causes.
+
+        Args:
+            name: whose core it is.
+            outputs: of the last moment, for nothing later is known yet.
+
+        Raises:
+            InvariantError: an event is not of that moment, or not the service's to say.
+        """
+        for output in outputs:
+            if output.time_ns != self._moment_ns:
+                raise self._wrong_moment(name, output)
+            self._emitter(name, type(output))(output)
+        self._handle_in_order()
+
     def watch(self, tape: Iterable[Event]) -> None:
         """Shows sinks what has no moment: trades, quotes and books beside the steps."""
         sinks = self._sinks
