@@ -97,7 +97,7 @@ class Reason(StrEnum):
     """A market order found an empty book; protocols that accept it expire it instead."""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - the word of the exchange, not a fault of ours
     """The exchange does not do it.
 
     Attributes:
