@@ -2,7 +2,19 @@
 
 import typer
 
-from goalkick.embedded.commands import backtest, config, doctor, lists, run, serve, train, version
+from goalkick.embedded.commands import (
+    backtest,
+    config,
+    data,
+    doctor,
+    download,
+    lists,
+    run,
+    serve,
+    train,
+    venue,
+    version,
+)
 from goalkick.embedded.commands.grammar import EPILOG, Command, Group
 
 app = typer.Typer(
@@ -18,16 +30,19 @@ for command in (
     run.run,
     backtest.backtest,
     train.train,
+    download.download,
     doctor.doctor,
     lists.strategies,
     lists.indicators,
     lists.services,
     lists.topics,
     serve.serve,
+    venue.venue,
     version.version,
 ):
     app.command(cls=Command, epilog=EPILOG)(command)
 app.add_typer(config.app)
+app.add_typer(data.app)
 
 
 def main() -> None:

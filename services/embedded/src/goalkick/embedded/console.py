@@ -135,7 +135,7 @@ def _one_line(error: BaseException, *, debug: bool) -> str:
 
 
 class _Count(ProgressColumn):
-    """How much is done, and how long it took."""
+    """How much is done, how long it took, and how fast it goes."""
 
     def __init__(self, unit: str) -> None:
         super().__init__()
@@ -143,7 +143,8 @@ class _Count(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         passed = timedelta(seconds=int(task.elapsed or 0))
-        return Text(f"{int(task.completed):,} {self._unit} in {passed}")
+        speed = f", {task.speed:,.0f}/s" if task.speed else ""
+        return Text(f"{int(task.completed):,} {self._unit} in {passed}{speed}")
 
 
 def _nowhere(done: int) -> None:
