@@ -1,231 +1,300 @@
-"""Bars from trades, and longer bars from shorter ones: pure, exact, by event time.
+"""Bars from trades: pure, exact, by event time.
 
 Bars lie on multiples of their length since 1970 UTC. Nothing is invented: a span without trades
-has no bar, and a longer bar over a gap is made of the bars that are there. A span that had begun
-before the first thing that was seen is left out, for nobody knows the rest of it.
+has no bar, one that may lack a trade is not told as if it were whole, and one that had begun before
+the first thing that was seen is left out, for nobody knows the rest of it.
 """
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
 
 from goalkick.common.core.errors import InvalidDataError, SettingsError
-from goalkick.common.events.base import Event
+from goalkick.common.events.base import Side
 from goalkick.common.events.market import BarClosed, GapDetected, TradePrinted
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import FROM_THE_START
 from goalkick.common.values.ids import InstrumentId
-from goalkick.common.values.time import format_duration, format_time
+from goalkick.common.values.money import ZERO
+from goalkick.ingest.numbering import Hole, Ids, Numbers, Taken, trade_number
+
+Told = BarClosed | GapDetected
+"""What becomes known when trades are counted."""
 
 
-class _OpenBar:
-    """A bar that is being built: the one place where prices become open, high, low and close."""
+class Fate(StrEnum):
+    """What became of a trade."""
+
+    COUNTED = "counted"
+    LATE = "late"
+    REPEATED = "repeated"
+
+
+class Outcome(NamedTuple):
+    """What a trade led to.
+
+    Attributes:
+        fate: `COUNTED`: it is in all bars that it belongs to and that will be told. `LATE`: it
+            came after one of them had closed and is missing there; it is counted in the longer
+            ones that are still open. `REPEATED`: it is passed over.
+        told: the bars and gaps that it made known, by time, shorter bars first.
+    """
+
+    fate: Fate
+    told: Sequence[Told]
+
+
+class _TradedBar:
+    """A bar that is being built of trades, which may overtake each other."""
 
     __slots__ = (
-        "_close",
-        "_high",
-        "_instrument",
-        "_interval_ns",
-        "_low",
-        "_open",
-        "_volume",
+        "close",
         "end_ns",
+        "first",
+        "high",
+        "interval_ns",
+        "last",
+        "low",
+        "open",
+        "quote_volume",
+        "taker_volume",
+        "trades",
+        "volume",
     )
 
-    def __init__(self, instrument: InstrumentId, interval_ns: int, end_ns: int, first: Decimal):
-        self._instrument = instrument
-        self._interval_ns = interval_ns
+    def __init__(self, interval_ns: int, end_ns: int, place: tuple[int, int], price: Decimal):
+        self.interval_ns = interval_ns
         self.end_ns = end_ns
-        self._open = self._high = self._low = self._close = first
-        self._volume = Decimal(0)
+        self.first = self.last = place
+        self.open = self.high = self.low = self.close = price
+        self.volume = self.quote_volume = self.taker_volume = ZERO
+        self.trades = 0
 
-    def add(self, high: Decimal, low: Decimal, close: Decimal, volume: Decimal) -> None:
-        self._high = max(self._high, high)
-        self._low = min(self._low, low)
-        self._close = close
-        self._volume += volume
+    def add(self, trade: TradePrinted, place: tuple[int, int], trades: int) -> None:
+        """Counts a trade in that has this place (time, number) among all."""
+        price, quantity = trade.price, trade.quantity
+        if place >= self.last:
+            self.last, self.close = place, price
+        elif place < self.first:
+            self.first, self.open = place, price
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.trades += trades
+        self.volume += quantity
+        self.quote_volume += price * quantity
+        if trade.side is Side.BUY:
+            self.taker_volume += quantity
 
-    def closed(self) -> BarClosed:
+    def closed(self, instrument: InstrumentId) -> BarClosed:
         return BarClosed(
             time_ns=self.end_ns,
-            instrument=self._instrument,
-            interval_ns=self._interval_ns,
-            open=self._open,
-            high=self._high,
-            low=self._low,
-            close=self._close,
-            volume=self._volume,
+            instrument=instrument,
+            interval_ns=self.interval_ns,
+            open=self.open,
+            high=self.high,
+            low=self.low,
+            close=self.close,
+            volume=self.volume,
+            trades=self.trades,
+            quote_volume=self.quote_volume,
+            taker_volume=self.taker_volume,
         )
 
 
 class TradeBars:
-    """Bars of several lengths from the trades of one instrument."""
+    """Bars of several lengths from the trades of one instrument.
 
-    def __init__(self, instrument: InstrumentId, intervals: Iterable[int]) -> None:
+    A bar closes when event time is `grace_ns` past its end; until then trades may come in any
+    order. A trade that was overtaken is waited for: until `grace_ns` after the one that overtook
+    it. A bar that may lack a trade then is not told: a gap is told in its place. Only what is
+    learnt after a bar has closed comes too late for it, and is told as a gap over its time.
+
+    Attributes:
+        late: trades that came after a bar that they belong to had closed.
+        repeated: trades that came again.
+        missing: trades that were told to be missing.
+        withheld: bars that were not told because they may lack a trade.
+    """
+
+    def __init__(
+        self,
+        instrument: InstrumentId,
+        intervals: Iterable[int],
+        *,
+        grace_ns: int = 0,
+        numbered: bool = True,
+        remember: int = 10_000,
+    ) -> None:
         """Builds bars of `intervals` (ns).
 
+        Args:
+            instrument: whose trades they are.
+            intervals: lengths of the bars.
+            grace_ns: event time after its end for which a bar waits for trades; 0 or more.
+            numbered: whether trade ids are consecutive numbers; else nothing tells what is
+                missing but `missed`.
+            remember: ids that are kept to know repetitions by, where they are not numbered.
+
         Raises:
-            SettingsError: there is no interval, or one is not positive.
+            SettingsError: there is no interval, one is not positive, or the grace is negative.
         """
+        if grace_ns < 0:
+            raise SettingsError(f"bars: expected a grace of 0 or more, found {grace_ns} ns")
+        self.late = self.repeated = self.missing = self.withheld = 0
         self._instrument = instrument
-        self._intervals = _checked(intervals)
-        self._open: dict[int, _OpenBar] = {}
+        self._intervals = checked_lengths(intervals)
+        self._grace_ns = grace_ns
+        self._numbers = Numbers() if numbered else None
+        self._ids = Ids(remember)
+        self._arrived = 0
+        self._open: dict[tuple[int, int], _TradedBar] = {}
+        self._spoiled: list[tuple[int, int]] = []
         self._begun_ns: int | None = None
         self._time_ns = 0
+        self._next_ns: int | None = None
+        self._bar_gap_from_ns = FROM_THE_START
 
-    def on_trade(self, trade: TradePrinted) -> list[BarClosed]:
-        """Counts a trade in.
-
-        Returns:
-            The bars that ended at or before it, by end, shorter ones first.
+    def on_trade(self, trade: TradePrinted, trades: int = 1) -> Outcome:
+        """Counts a trade in; `trades` is how many it stands for, where a venue sums them up.
 
         Raises:
-            InvalidDataError: it is another instrument's, or earlier than what was seen before.
+            InvalidDataError: it is another instrument's, or its id is no number and should be one.
         """
         if trade.instrument != self._instrument:
             raise InvalidDataError(
                 f"bars of {self._instrument}: expected its trades, found one of {trade.instrument}"
             )
-        closed = self.advance(trade.time_ns)
-        for interval_ns in self._intervals:
-            bar = self._open.get(interval_ns)
-            if bar is None:
-                start_ns = trade.time_ns - trade.time_ns % interval_ns
-                if start_ns < (self._begun_ns or 0):
-                    continue
-                bar = _OpenBar(self._instrument, interval_ns, start_ns + interval_ns, trade.price)
-                self._open[interval_ns] = bar
-            bar.add(trade.price, trade.price, trade.price, trade.quantity)
-        return closed
+        taken, number = self._take(trade)
+        if taken is Taken.REPEATED:
+            self.repeated += 1
+            return Outcome(Fate.REPEATED, ())
+        told: Sequence[Told] = ()
+        filling = taken is Taken.FILLING
+        if not filling:
+            told = self.advance(trade.time_ns)
+        in_time = self._count(trade, (trade.time_ns, number), trades, filling=filling)
+        if filling:
+            told = self.advance(trade.time_ns)
+        if in_time:
+            return Outcome(Fate.COUNTED, told)
+        self.late += 1
+        return Outcome(Fate.LATE, told)
 
-    def advance(self, time_ns: int) -> list[BarClosed]:
-        """Learns that it is `time_ns` and that no earlier trade will come.
+    def advance(self, time_ns: int) -> Sequence[Told]:
+        """Learns that it is `time_ns`; an earlier time than is known says nothing.
 
         Returns:
-            The bars that ended at or before it, by end, shorter ones first.
-
-        Raises:
-            InvalidDataError: it has been later before.
+            Gaps in the trades, then bars and gaps in the bars by end, shorter ones first.
         """
         if self._begun_ns is None:
             self._begun_ns = self._time_ns = time_ns
-        if time_ns < self._time_ns:
-            raise InvalidDataError(
-                f"bars of {self._instrument}: expected nothing before "
-                f"{format_time(self._time_ns)}, found a trade or a time of {format_time(time_ns)}"
-            )
-        self._time_ns = time_ns
-        closed = [bar.closed() for bar in self._open.values() if bar.end_ns <= time_ns]
-        for bar in closed:
-            del self._open[bar.interval_ns]
-        return sorted(closed, key=_by_end)
+        self._time_ns = max(self._time_ns, time_ns)
+        closed_ns = self._time_ns - self._grace_ns
+        told: list[Told] = []
+        if self._numbers is not None:
+            due = [hole for hole in self._numbers.open_holes() if hole.to_ns <= closed_ns]
+            told += map(self._tell, due)
+        if self._next_ns is not None and self._next_ns <= closed_ns:
+            told += self._close(closed_ns)
+        return told
 
+    def missed(self, from_ns: int, to_ns: int) -> None:
+        """Learns that trades from `from_ns` to `to_ns`, both included, may not have been heard.
 
-class LongerBars:
-    """Adds longer bars to the steps of a feed; the shortest bars of each instrument are the source.
-
-    A step says that every instrument's bars up to its time are known, so a longer bar whose last
-    part is missing ends all the same when time passes its end.
-    """
-
-    def __init__(self, intervals: Iterable[int]) -> None:
-        """Builds bars of `intervals` (ns), each a multiple of the feed's bars.
-
-        Raises:
-            SettingsError: there is no interval, or one is not positive.
+        For whoever was deaf and has no numbers to tell by; it is theirs to tell the gap.
         """
-        self._intervals = _checked(intervals)
-        self._begun_ns: dict[InstrumentId, int] = {}
-        self._sources: dict[InstrumentId, int] = {}
-        self._open: dict[tuple[InstrumentId, int], _OpenBar] = {}
-        self._next_end_ns: int | None = None
+        self._spoiled.append((from_ns, to_ns))
 
-    def add(self, step: Step) -> list[Step]:
-        """Takes a step of the feed.
+    def _take(self, trade: TradePrinted) -> tuple[Taken, int]:
+        """What it is, and its place among the trades of its time."""
+        if self._numbers is None:
+            self._arrived += 1
+            return self._ids.take(trade.trade_id), self._arrived
+        number = trade_number(trade)
+        return self._numbers.take(number, trade.time_ns), number
 
-        Returns:
-            Steps for longer bars that ended before it, then the step itself with the longer bars
-            that end with it, each after the shorter ones of its instrument.
-
-        Raises:
-            InvalidDataError: a bar's length does not divide a longer one's.
-        """
-        time_ns = step[0].time_ns
-        before = self._ended_before(time_ns)
-        for event in step:
-            if type(event) is BarClosed:
-                self._take(event)
-            elif type(event) is GapDetected and event.stream == "bar":
-                # What is known to be missing was not before the beginning.
-                self._begins(event.instrument, event.from_ns)
-        if self._next_end_ns == time_ns:
-            step = _merged(step, self._ended_at(time_ns))
-        return [*before, step]
-
-    def _take(self, bar: BarClosed) -> None:
-        instrument = bar.instrument
-        begun_ns = self._begins(instrument, bar.open_time_ns)
-        source_ns = self._sources.setdefault(instrument, bar.interval_ns)
-        if bar.interval_ns != source_ns:
-            return
+    def _count(
+        self, trade: TradePrinted, place: tuple[int, int], trades: int, *, filling: bool
+    ) -> bool:
+        """Counts it in where it belongs; False: not everywhere, it is late."""
+        time_ns = trade.time_ns
+        closed_ns = self._time_ns - self._grace_ns
+        in_time = True
         for interval_ns in self._intervals:
-            open_bar = self._open.get((instrument, interval_ns))
-            if open_bar is None:
-                open_bar = self._begin(bar, interval_ns, begun_ns)
-                if open_bar is None:
+            end_ns = time_ns - time_ns % interval_ns + interval_ns
+            bar = self._open.get((end_ns, interval_ns))
+            if bar is None:
+                if self._begun_ns is None or end_ns - interval_ns < self._begun_ns:
                     continue
-            open_bar.add(bar.high, bar.low, bar.close, bar.volume)
+                # No bar over a hole closes before the hole does, so one can still begin in it.
+                if end_ns <= closed_ns and not filling:
+                    in_time = False
+                    continue
+                bar = _TradedBar(interval_ns, end_ns, place, trade.price)
+                self._open[end_ns, interval_ns] = bar
+                if self._next_ns is None or end_ns < self._next_ns:
+                    self._next_ns = end_ns
+            bar.add(trade, place, trades)
+        return in_time
 
-    def _begins(self, instrument: InstrumentId, time_ns: int) -> int:
-        """The earliest time that anything is known of."""
-        begun_ns = min(time_ns, self._begun_ns.get(instrument, time_ns))
-        self._begun_ns[instrument] = begun_ns
-        return begun_ns
+    def _close(self, closed_ns: int) -> list[Told]:
+        waiting = [] if self._numbers is None else [*map(_span, self._numbers.open_holes())]
+        told: list[Told] = []
+        for key in sorted(key for key in self._open if key[0] <= closed_ns):
+            bar = self._open[key]
+            start_ns = bar.end_ns - bar.interval_ns
+            if _touches(waiting, start_ns, bar.end_ns):
+                continue
+            del self._open[key]
+            if not _touches(self._spoiled, start_ns, bar.end_ns):
+                told.append(bar.closed(self._instrument))
+                continue
+            self.withheld += 1
+            if bar.interval_ns == self._intervals[0] or self._bar_gap_from_ns < start_ns:
+                self._bar_gap_from_ns = start_ns
+                told.append(self._gap("bar", bar.end_ns, start_ns, bar.end_ns, 1))
+        self._next_ns = min((end_ns for end_ns, _ in self._open), default=None)
+        oldest_ns = closed_ns - self._intervals[-1]
+        self._spoiled = [span for span in self._spoiled if span[1] >= oldest_ns]
+        return told
 
-    def _begin(self, bar: BarClosed, interval_ns: int, begun_ns: int) -> _OpenBar | None:
-        if interval_ns % bar.interval_ns or interval_ns == bar.interval_ns:
-            raise InvalidDataError(
-                f"{bar.instrument}: expected bars whose length divides "
-                f"{format_duration(interval_ns)}, found {format_duration(bar.interval_ns)}"
-            )
-        start_ns = bar.open_time_ns - bar.open_time_ns % interval_ns
-        if start_ns < begun_ns:
-            return None
-        end_ns = start_ns + interval_ns
-        open_bar = _OpenBar(bar.instrument, interval_ns, end_ns, bar.open)
-        self._open[bar.instrument, interval_ns] = open_bar
-        if self._next_end_ns is None or end_ns < self._next_end_ns:
-            self._next_end_ns = end_ns
-        return open_bar
+    def _tell(self, hole: Hole) -> GapDetected:
+        if self._numbers is not None:
+            self._numbers.tell(hole)
+        self._spoiled.append((hole.from_ns, hole.to_ns))
+        self.missing += hole.missing
+        return self._gap("trade", self._time_ns, hole.from_ns, hole.to_ns + 1, hole.missing)
 
-    def _ended_before(self, time_ns: int) -> list[Step]:
-        steps: list[Step] = []
-        while self._next_end_ns is not None and self._next_end_ns < time_ns:
-            steps.append(self._ended_at(self._next_end_ns))
-        return steps
-
-    def _ended_at(self, time_ns: int) -> list[BarClosed]:
-        """Takes out the bars that end then, by instrument, shorter ones first."""
-        keys = sorted(key for key, bar in self._open.items() if bar.end_ns == time_ns)
-        bars = [self._open.pop(key).closed() for key in keys]
-        self._next_end_ns = min((bar.end_ns for bar in self._open.values()), default=None)
-        return bars
-
-
-def _merged(step: Step, longer: Sequence[BarClosed]) -> Step:
-    """Both, by instrument; within an instrument the step's own events first."""
-    events: list[Event] = [*step, *longer]
-    events.sort(key=_by_key)
-    return events
+    def _gap(
+        self, stream: str, time_ns: int, from_ns: int, to_ns: int, missing: int
+    ) -> GapDetected:
+        return GapDetected(
+            time_ns=time_ns,
+            instrument=self._instrument,
+            from_ns=from_ns,
+            to_ns=to_ns,
+            missing=missing,
+            stream=stream,
+        )
 
 
-def _by_key(event: Event) -> str:
-    return event.key
+def _span(hole: Hole) -> tuple[int, int]:
+    return hole.from_ns, hole.to_ns
 
 
-def _by_end(bar: BarClosed) -> tuple[int, int]:
-    return bar.time_ns, bar.interval_ns
+def _touches(spans: Iterable[tuple[int, int]], start_ns: int, end_ns: int) -> bool:
+    """Whether one of the spans, both ends included, has a part in [start, end)."""
+    return any(from_ns < end_ns and to_ns >= start_ns for from_ns, to_ns in spans)
 
 
-def _checked(intervals: Iterable[int]) -> tuple[int, ...]:
+def checked_lengths(intervals: Iterable[int]) -> tuple[int, ...]:
+    """Lengths of bars (ns), shortest first, none twice.
+
+    Raises:
+        SettingsError: there is none, or one is not positive.
+    """
     checked = tuple(sorted(set(intervals)))
     if not checked or checked[0] <= 0:
         raise SettingsError(f"bars: expected positive lengths, found {checked or 'none'}")

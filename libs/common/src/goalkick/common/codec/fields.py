@@ -46,8 +46,8 @@ class _Way(msgspec.Struct, frozen=True):
 
     Attributes:
         write: expression; `{v}` is the event's value, `{w}` calls `writer`.
-        read: expression; `{v}` is the message's value, `{r}` calls `reader`, `{late}(m)` looks
-            at the field again.
+        read: expression; `{v}` is the message's value, `{n}` the field's name, `{r}` calls
+            `reader`, `{late}(m)` looks at the field again.
         present: reads a value that is present though falsy; None: the value is right as it is.
     """
 
@@ -95,8 +95,10 @@ def plan_field(name: str, hint: Any, default: object, wire: Any, nested: Nested)
     Raises:
         TypeError: no rule says how a field of this type travels.
     """
+    if hint in _OPTIONAL and default is not None:
+        raise TypeError(f"{name}: expected None as the default of a field that may be None")
     way = _way(name, hint, wire, nested)
-    names = {"w": f"write_{name}", "r": f"read_{name}", "late": f"late_{name}"}
+    names = {"n": name, "w": f"write_{name}", "r": f"read_{name}", "late": f"late_{name}"}
     return FieldPlan(
         name=name,
         write=way.write.format(v=f"e.{name}", **names),
@@ -208,6 +210,7 @@ _MANY = "{w}({v})", "{r}({v})"
 """Of fields with many values; none at all is as good as many."""
 _WAYS: Mapping[Any, _Way] = {
     int: _PLAIN,
+    int | None: _Way("{v}", "{v} if m.HasField('{n}') else None"),
     bool: _PLAIN,
     str: _PLAIN,
     float: _Way("{w}({v})", "{r}({v}) or {late}(m)", finite, finite),
@@ -216,7 +219,8 @@ _WAYS: Mapping[Any, _Way] = {
     ),
     Decimal | None: _Way(
         "None if {v} is None else {w}({v})",
-        "{r}({v}) or {late}(m)",
+        # To touch an absent message makes an empty one, which costs more than to ask for it.
+        "({r}({v}) or {late}(m)) if m.HasField('{n}') else None",
         decimals.write,
         decimals.read,
         decimals.read_rare,
@@ -227,3 +231,5 @@ _WAYS: Mapping[Any, _Way] = {
     dict[str, Decimal]: _Way(*_MANY, _write_figures, _read_figures),
 }
 """Type -> way, of the types that need to know nothing but the value."""
+_OPTIONAL = (int | None, Decimal | None)
+"""Types whose None travels as an absent field."""

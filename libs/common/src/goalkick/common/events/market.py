@@ -19,13 +19,18 @@ class MarketEvent(Event, frozen=True, kw_only=True):
         return self.instrument
 
 
-class BarClosed(MarketEvent, frozen=True, kw_only=True):
+class BarClosed(MarketEvent, frozen=True, kw_only=True, omit_defaults=True):
     """A bar is complete. `time_ns` is its close: open time + interval, exclusive end.
+
+    What nobody told is None, and is left out of JSON and canonical bytes (`omit_defaults`).
 
     Attributes:
         interval_ns: length of the bar; positive.
         open, high, low, close: prices in quote currency; low <= open, close <= high.
         volume: traded quantity in base currency; 0 in a bar without trades.
+        trades: how many trades it is made of; None: not told.
+        quote_volume: sum of price times quantity, in quote currency; None: not told.
+        taker_volume: what takers bought, in base currency, at most `volume`; None: not told.
     """
 
     interval_ns: int
@@ -34,11 +39,21 @@ class BarClosed(MarketEvent, frozen=True, kw_only=True):
     low: Decimal
     close: Decimal
     volume: Decimal
+    trades: int | None = None
+    quote_volume: Decimal | None = None
+    taker_volume: Decimal | None = None
 
     @property
     def open_time_ns(self) -> int:
         """Start of the bar, inclusive."""
         return self.time_ns - self.interval_ns
+
+    @property
+    def vwap(self) -> Decimal | None:
+        """Price averaged by volume, in quote currency; None: unknown, or there was no volume."""
+        if self.quote_volume is None or not self.volume:
+            return None
+        return self.quote_volume / self.volume
 
     def natural_key(self) -> str:
         """Instrument, interval and close time."""

@@ -101,6 +101,7 @@ _LEVELS = st.lists(st.tuples(decimals(), decimals()), max_size=4).map(tuple)
 _VALUES: Mapping[Any, st.SearchStrategy[Any]] = {
     bool: st.booleans(),
     int: INT64,
+    int | None: st.none() | INT64,
     float: FINITE,
     str: TEXTS,
     Decimal: decimals(),

@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 
-from goalkick.common.ports.feed import FROM_THE_START, LiveFeed, RecordedFeed, Step
-from goalkick.ingest.bars import LongerBars
+from goalkick.common.ports.feed import FROM_THE_START, LiveFeed, RecordedFeed, Step, Tape
+from goalkick.ingest.longer_bars import LongerBars
 
 
 class RecordedWithIntervals:
@@ -37,11 +37,14 @@ class LiveWithIntervals:
         """Ends `steps`, soon and for good."""
         self._feed.close()
 
-    async def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step, None]:
+    async def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step | Tape, None]:
         """The steps as they happen; see the feed. Longer bars under way at a stop are lost."""
         bars = LongerBars(self._intervals)
         async with aclosing(self._feed.steps(after_ns)) as steps:
             async for step in steps:
+                if isinstance(step, Tape):
+                    yield step
+                    continue
                 for whole in bars.add(step):
                     yield whole
 

@@ -25,37 +25,37 @@ _sym_db = _symbol_database.Default()
 from goalkick.proto.types.v1 import types_pb2 as goalkick_dot_proto_dot_types_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%goalkick/proto/market/v1/market.proto\x12\x18goalkick.proto.market.v1\x1a#goalkick/proto/types/v1/types.proto\"\xb7\x02\n\tBarClosed\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x13\n\x0binterval_ns\x18\x03 \x01(\x03\x12.\n\x04open\x18\x04 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12.\n\x04high\x18\x05 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12-\n\x03low\x18\x06 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12/\n\x05\x63lose\x18\x07 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x30\n\x06volume\x18\x08 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\"\xd7\x01\n\x0cTradePrinted\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x10\n\x08trade_id\x18\x03 \x01(\t\x12/\n\x05price\x18\x04 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x32\n\x08quantity\x18\x05 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12+\n\x04side\x18\x06 \x01(\x0e\x32\x1d.goalkick.proto.types.v1.Side\"\x93\x02\n\x0cQuoteChanged\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12-\n\x03\x62id\x18\x03 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x36\n\x0c\x62id_quantity\x18\x04 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12-\n\x03\x61sk\x18\x05 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x36\n\x0c\x61sk_quantity\x18\x06 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x10\n\x08sequence\x18\x07 \x01(\x03\"l\n\x05Level\x12/\n\x05price\x18\x01 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x32\n\x08quantity\x18\x02 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\"\xa8\x01\n\x11\x42ookSnapshotTaken\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12-\n\x04\x62ids\x18\x03 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12-\n\x04\x61sks\x18\x04 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12\x10\n\x08sequence\x18\x05 \x01(\x03\"\xba\x01\n\x0b\x42ookChanged\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12-\n\x04\x62ids\x18\x03 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12-\n\x04\x61sks\x18\x04 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12\x16\n\x0e\x66irst_sequence\x18\x05 \x01(\x03\x12\x10\n\x08sequence\x18\x06 \x01(\x03\"e\n\x0e\x46undingSettled\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12.\n\x04rate\x18\x03 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\"s\n\x0bGapDetected\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_ns\x18\x03 \x01(\x10\x12\r\n\x05to_ns\x18\x04 \x01(\x10\x12\x0f\n\x07missing\x18\x05 \x01(\x03\x12\x0e\n\x06stream\x18\x06 \x01(\t\"Q\n\tFeedStale\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0f\n\x07last_ns\x18\x03 \x01(\x10\x12\x0e\n\x06stream\x18\x04 \x01(\t\"D\n\rFeedRecovered\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\"\x80\x01\n\x12VenueStatusChanged\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x35\n\x06status\x18\x03 \x01(\x0e\x32%.goalkick.proto.market.v1.VenueStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\"k\n\x10InstrumentListed\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x32\n\x05rules\x18\x03 \x01(\x0b\x32#.goalkick.proto.types.v1.Instrument*|\n\x0bVenueStatus\x12\x1c\n\x18VENUE_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14VENUE_STATUS_TRADING\x10\x01\x12\x1c\n\x18VENUE_STATUS_CANCEL_ONLY\x10\x02\x12\x17\n\x13VENUE_STATUS_HALTED\x10\x03\x62\x08\x65\x64itionsp\xe8\x07')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%goalkick/proto/market/v1/market.proto\x12\x18goalkick.proto.market.v1\x1a#goalkick/proto/types/v1/types.proto\"\xb7\x03\n\tBarClosed\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x13\n\x0binterval_ns\x18\x03 \x01(\x03\x12.\n\x04open\x18\x04 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12.\n\x04high\x18\x05 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12-\n\x03low\x18\x06 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12/\n\x05\x63lose\x18\x07 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x30\n\x06volume\x18\x08 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x0e\n\x06trades\x18\t \x01(\x03\x12\x36\n\x0cquote_volume\x18\n \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x36\n\x0ctaker_volume\x18\x0b \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\"\xd7\x01\n\x0cTradePrinted\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x10\n\x08trade_id\x18\x03 \x01(\t\x12/\n\x05price\x18\x04 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x32\n\x08quantity\x18\x05 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12+\n\x04side\x18\x06 \x01(\x0e\x32\x1d.goalkick.proto.types.v1.Side\"\x93\x02\n\x0cQuoteChanged\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12-\n\x03\x62id\x18\x03 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x36\n\x0c\x62id_quantity\x18\x04 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12-\n\x03\x61sk\x18\x05 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x36\n\x0c\x61sk_quantity\x18\x06 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x10\n\x08sequence\x18\x07 \x01(\x03\"l\n\x05Level\x12/\n\x05price\x18\x01 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\x12\x32\n\x08quantity\x18\x02 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\"\xa8\x01\n\x11\x42ookSnapshotTaken\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12-\n\x04\x62ids\x18\x03 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12-\n\x04\x61sks\x18\x04 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12\x10\n\x08sequence\x18\x05 \x01(\x03\"\xba\x01\n\x0b\x42ookChanged\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12-\n\x04\x62ids\x18\x03 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12-\n\x04\x61sks\x18\x04 \x03(\x0b\x32\x1f.goalkick.proto.market.v1.Level\x12\x16\n\x0e\x66irst_sequence\x18\x05 \x01(\x03\x12\x10\n\x08sequence\x18\x06 \x01(\x03\"e\n\x0e\x46undingSettled\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12.\n\x04rate\x18\x03 \x01(\x0b\x32 .goalkick.proto.types.v1.Decimal\"s\n\x0bGapDetected\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_ns\x18\x03 \x01(\x10\x12\r\n\x05to_ns\x18\x04 \x01(\x10\x12\x0f\n\x07missing\x18\x05 \x01(\x03\x12\x0e\n\x06stream\x18\x06 \x01(\t\"Q\n\tFeedStale\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0f\n\x07last_ns\x18\x03 \x01(\x10\x12\x0e\n\x06stream\x18\x04 \x01(\t\"D\n\rFeedRecovered\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\"\x80\x01\n\x12VenueStatusChanged\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x35\n\x06status\x18\x03 \x01(\x0e\x32%.goalkick.proto.market.v1.VenueStatus\x12\x0e\n\x06reason\x18\x04 \x01(\t\"k\n\x10InstrumentListed\x12\x0f\n\x07time_ns\x18\x01 \x01(\x10\x12\x12\n\ninstrument\x18\x02 \x01(\t\x12\x32\n\x05rules\x18\x03 \x01(\x0b\x32#.goalkick.proto.types.v1.Instrument*|\n\x0bVenueStatus\x12\x1c\n\x18VENUE_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14VENUE_STATUS_TRADING\x10\x01\x12\x1c\n\x18VENUE_STATUS_CANCEL_ONLY\x10\x02\x12\x17\n\x13VENUE_STATUS_HALTED\x10\x03\x62\x08\x65\x64itionsp\xe8\x07')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'goalkick.proto.market.v1.market_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_VENUESTATUS']._serialized_start=1997
-  _globals['_VENUESTATUS']._serialized_end=2121
+  _globals['_VENUESTATUS']._serialized_start=2125
+  _globals['_VENUESTATUS']._serialized_end=2249
   _globals['_BARCLOSED']._serialized_start=105
-  _globals['_BARCLOSED']._serialized_end=416
-  _globals['_TRADEPRINTED']._serialized_start=419
-  _globals['_TRADEPRINTED']._serialized_end=634
-  _globals['_QUOTECHANGED']._serialized_start=637
-  _globals['_QUOTECHANGED']._serialized_end=912
-  _globals['_LEVEL']._serialized_start=914
-  _globals['_LEVEL']._serialized_end=1022
-  _globals['_BOOKSNAPSHOTTAKEN']._serialized_start=1025
-  _globals['_BOOKSNAPSHOTTAKEN']._serialized_end=1193
-  _globals['_BOOKCHANGED']._serialized_start=1196
-  _globals['_BOOKCHANGED']._serialized_end=1382
-  _globals['_FUNDINGSETTLED']._serialized_start=1384
-  _globals['_FUNDINGSETTLED']._serialized_end=1485
-  _globals['_GAPDETECTED']._serialized_start=1487
-  _globals['_GAPDETECTED']._serialized_end=1602
-  _globals['_FEEDSTALE']._serialized_start=1604
-  _globals['_FEEDSTALE']._serialized_end=1685
-  _globals['_FEEDRECOVERED']._serialized_start=1687
-  _globals['_FEEDRECOVERED']._serialized_end=1755
-  _globals['_VENUESTATUSCHANGED']._serialized_start=1758
-  _globals['_VENUESTATUSCHANGED']._serialized_end=1886
-  _globals['_INSTRUMENTLISTED']._serialized_start=1888
-  _globals['_INSTRUMENTLISTED']._serialized_end=1995
+  _globals['_BARCLOSED']._serialized_end=544
+  _globals['_TRADEPRINTED']._serialized_start=547
+  _globals['_TRADEPRINTED']._serialized_end=762
+  _globals['_QUOTECHANGED']._serialized_start=765
+  _globals['_QUOTECHANGED']._serialized_end=1040
+  _globals['_LEVEL']._serialized_start=1042
+  _globals['_LEVEL']._serialized_end=1150
+  _globals['_BOOKSNAPSHOTTAKEN']._serialized_start=1153
+  _globals['_BOOKSNAPSHOTTAKEN']._serialized_end=1321
+  _globals['_BOOKCHANGED']._serialized_start=1324
+  _globals['_BOOKCHANGED']._serialized_end=1510
+  _globals['_FUNDINGSETTLED']._serialized_start=1512
+  _globals['_FUNDINGSETTLED']._serialized_end=1613
+  _globals['_GAPDETECTED']._serialized_start=1615
+  _globals['_GAPDETECTED']._serialized_end=1730
+  _globals['_FEEDSTALE']._serialized_start=1732
+  _globals['_FEEDSTALE']._serialized_end=1813
+  _globals['_FEEDRECOVERED']._serialized_start=1815
+  _globals['_FEEDRECOVERED']._serialized_end=1883
+  _globals['_VENUESTATUSCHANGED']._serialized_start=1886
+  _globals['_VENUESTATUSCHANGED']._serialized_end=2014
+  _globals['_INSTRUMENTLISTED']._serialized_start=2016
+  _globals['_INSTRUMENTLISTED']._serialized_end=2123
 # @@protoc_insertion_point(module_scope)

@@ -62,12 +62,17 @@ class BarClosed(_message.Message):
     LOW_FIELD_NUMBER: _builtins.int
     CLOSE_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
+    TRADES_FIELD_NUMBER: _builtins.int
+    QUOTE_VOLUME_FIELD_NUMBER: _builtins.int
+    TAKER_VOLUME_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """Close of the bar (open time + interval, exclusive end), UTC ns. Never absent."""
     instrument: _builtins.str
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     interval_ns: _builtins.int
     """Length of the bar, ns; positive. Never absent."""
+    trades: _builtins.int
+    """How many trades it is made of. May be absent: not told."""
     @_builtins.property
     def open(self) -> _types_pb2.Decimal:
         """First price, in quote currency; between low and high. Never absent."""
@@ -88,6 +93,14 @@ class BarClosed(_message.Message):
     def volume(self) -> _types_pb2.Decimal:
         """Traded quantity, in base currency; 0 in a bar without trades. Never absent."""
 
+    @_builtins.property
+    def quote_volume(self) -> _types_pb2.Decimal:
+        """Sum of price times quantity of its trades, in quote currency. May be absent: not told."""
+
+    @_builtins.property
+    def taker_volume(self) -> _types_pb2.Decimal:
+        """Quantity that takers bought, in base currency; at most volume. May be absent: not told."""
+
     def __init__(
         self,
         *,
@@ -99,10 +112,13 @@ class BarClosed(_message.Message):
         low: _types_pb2.Decimal | None = ...,
         close: _types_pb2.Decimal | None = ...,
         volume: _types_pb2.Decimal | None = ...,
+        trades: _builtins.int | None = ...,
+        quote_volume: _types_pb2.Decimal | None = ...,
+        taker_volume: _types_pb2.Decimal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "high", b"high", "instrument", b"instrument", "interval_ns", b"interval_ns", "low", b"low", "open", b"open", "time_ns", b"time_ns", "volume", b"volume"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "high", b"high", "instrument", b"instrument", "interval_ns", b"interval_ns", "low", b"low", "open", b"open", "quote_volume", b"quote_volume", "taker_volume", b"taker_volume", "time_ns", b"time_ns", "trades", b"trades", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "high", b"high", "instrument", b"instrument", "interval_ns", b"interval_ns", "low", b"low", "open", b"open", "time_ns", b"time_ns", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close", b"close", "high", b"high", "instrument", b"instrument", "interval_ns", b"interval_ns", "low", b"low", "open", b"open", "quote_volume", b"quote_volume", "taker_volume", b"taker_volume", "time_ns", b"time_ns", "trades", b"trades", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
