@@ -61,9 +61,28 @@ def test_risk_and_execution_must_speak_of_the_same_money(name: str) -> None:
     assert configured(risk={name: "OTHER"}, execution={name: "OTHER"})
 
 
-def test_live_trading_is_refused_in_plain_words() -> None:
-    with pytest.raises(ValidationError, match="expected paper, found live"):
-        configured(trading={"mode": "live"})
+KEYS = {"venue": {"key": "env:KEY", "secret": "env:SECRET"}}
+
+
+@pytest.mark.parametrize(
+    ("trading", "execution", "missing"),
+    [
+        ({}, KEYS, r"expected trading\.account to name .* 'main', found None"),
+        ({"account": "other"}, KEYS, "'main', found 'other'"),
+        ({"account": "main"}, {}, r"expected execution\.venue\.key"),
+        ({"account": "main"}, {"venue": {"key": "env:KEY"}}, r"expected execution\.venue\.secret"),
+    ],
+)
+def test_live_trading_must_be_said_twice_and_with_keys(
+    trading: dict[str, object], execution: dict[str, object], missing: str
+) -> None:
+    with pytest.raises(ValidationError, match=missing):
+        configured(trading={"mode": "live", **trading}, execution=execution)
+    assert configured(trading={"mode": "live", "account": "main"}, execution=KEYS)
+
+
+def test_trading_is_on_paper_unless_told_otherwise() -> None:
+    assert GoalkickSettings().trading.mode == "paper"
 
 
 def test_backtest_options_become_settings() -> None:

@@ -1,3 +1,5 @@
+"""What the exchange refuses, and why: every filter and phase."""
+
 from decimal import Decimal
 
 import msgspec

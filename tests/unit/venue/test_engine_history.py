@@ -1,3 +1,5 @@
+"""Trades, aggregates, candles and the day's ticker, as the exchange remembers them."""
+
 from decimal import Decimal
 
 import pytest

@@ -1,3 +1,5 @@
+"""Fees, locks and price improvement: where every unit of money goes."""
+
 from decimal import Decimal
 
 import msgspec

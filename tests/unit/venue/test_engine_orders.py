@@ -1,3 +1,5 @@
+"""Each kind of order in the book: priority, time in force, what is left of it."""
+
 from decimal import Decimal
 
 import pytest

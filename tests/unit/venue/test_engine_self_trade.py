@@ -1,3 +1,5 @@
+"""What happens when an account would trade with itself, in each mode."""
+
 from decimal import Decimal
 
 import pytest

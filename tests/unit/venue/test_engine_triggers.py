@@ -1,3 +1,5 @@
+"""Stops and take-profits: when they trigger, and what they lock until then."""
+
 from decimal import Decimal
 
 import pytest

@@ -1,3 +1,5 @@
+"""The seeded market: the same for the same seed, never without a book, however it is stepped."""
+
 from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
@@ -9,9 +11,6 @@ import pytest
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.values.time import NS_PER_HOUR, NS_PER_MINUTE, NS_PER_SECOND
 from goalkick.venue.engine.exchange import Exchange
-from goalkick.venue.engine.flow import CATCH_UP_NS, MarketFlow, history
-from goalkick.venue.engine.flow_rules import FlowRules
-from goalkick.venue.engine.flow_traders import MAKER, NOISE
 from goalkick.venue.engine.model import (
     Happening,
     Kind,
@@ -23,6 +22,9 @@ from goalkick.venue.engine.model import (
     Status,
     Traded,
 )
+from goalkick.venue.flow.market import CATCH_UP_NS, MarketFlow, history
+from goalkick.venue.flow.rules import FlowRules
+from goalkick.venue.flow.traders import MAKER, NOISE
 
 START_NS = 1_700_000_000 * NS_PER_SECOND
 BTC = Listing(instrument="BTC/USDT", base="BTC", quote="USDT")

@@ -13,7 +13,7 @@ import pytest
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.venue.engine.exchange import Exchange
 from goalkick.venue.engine.model import Kind, Listing, NewOrder, Phase, Side, Status
-from goalkick.venue.engine.recorded import RecordedFlow
+from goalkick.venue.flow.recorded import RecordedFlow
 
 START_NS = 1_700_000_000_000_000_000
 SPOT = ("binance_spot_btcusdt_20240808.raw.gz", "binance_spot_btcusdt_20240809.raw.gz")

@@ -13,13 +13,15 @@ from goalkick.common.ports.model import Model
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.embedded.settings import GoalkickSettings
 from goalkick.ingest.settings import IngestSettings
+from goalkick.venue.settings import VenueSettings
 
 
 class PlatformSettings(GoalkickSettings):
-    """The whole file: the pipeline's sections, the market's, and those of services on Kafka."""
+    """The whole file: the pipeline's sections, the market's, and those of other programs."""
 
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    venue: VenueSettings = Field(default_factory=VenueSettings)
 
 
 def load_settings(

@@ -84,9 +84,9 @@ class Pipeline:
         self.watch = self._bus.watch
         """Shows sinks what has no moment; see `MemoryBus.watch`."""
 
-    def open_account(self, cash: Decimal) -> None:
-        """Before the first step: what the account has, quote currency."""
-        self._execution.execution.ledger.cash = cash
+    def open_account(self, holdings: Mapping[str, Decimal]) -> None:
+        """Before the first step: what the account has on the venue outside, by currency."""
+        self._outside.open(holdings)
 
     def commands(self) -> Sequence[VenueEvent]:
         """Takes what the venue outside is to do; to be saved before it is done."""

@@ -18,7 +18,6 @@ from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.model import Model
 from goalkick.common.ports.state import StateStore
 from goalkick.common.ports.venue import Venue
-from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.embedded.picture import Decision, Observer, Picture
 from goalkick.embedded.pipeline import Pipeline
@@ -102,7 +101,6 @@ class Session:
         self._market = market
         self._store = store
         self._venue = venue
-        self._currency = settings.execution.currency
         self._opening = f"of {venue.name}" if venue else str(settings.execution.initial_cash)
         saved = self._load()
         self.picture = saved.picture if saved else Picture()
@@ -168,8 +166,7 @@ class Session:
     async def _take_up(self, venue: Venue) -> None:
         """Begins with what the account has; after a restart, by asking about orders under way."""
         if not self.resumed:
-            holdings = await venue.holdings()
-            self._pipeline.open_account(holdings.get(self._currency, ZERO))
+            self._pipeline.open_account(await venue.holdings())
             return
         self._pipeline.doubt()
         self._carry_out()

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from goalkick.common.config.types import Settings
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.ports.model import Model
-from goalkick.execution.settings import ExecutionSettings, FillModel
+from goalkick.execution.settings import ExecutionSettings, FillModel, TradingSettings
 from goalkick.feature.definitions import parse
 from goalkick.feature.settings import FeatureSettings
 from goalkick.prediction.settings import PredictionSettings
@@ -22,23 +22,6 @@ S = TypeVar("S", bound=Settings)
 
 _STOPS = ("stop_loss", "take_profit", "trailing_stop", "max_daily_loss", "max_drawdown")
 """What risk does of itself, by the names of its settings."""
-
-
-class TradingSettings(Settings):
-    """Whether money is real."""
-
-    mode: Literal["paper"] = Field(
-        "paper", description="`paper` trades against the paper venue; nothing else exists yet"
-    )
-
-    @field_validator("mode", mode="before")
-    @classmethod
-    def _never_live(cls, value: object) -> object:
-        if value == "live":
-            raise ValueError(
-                "expected paper, found live: this version of Goalkick cannot trade real money"
-            )
-        return value
 
 
 class GoalkickSettings(Settings):
@@ -60,6 +43,11 @@ class GoalkickSettings(Settings):
                     f"expected risk.{name} and execution.{name} to be the same, "
                     f"found {risk!r} and {execution!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _live_is_said_twice(self) -> "GoalkickSettings":
+        self.trading.check(self.execution)
         return self
 
 

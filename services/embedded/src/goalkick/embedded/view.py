@@ -36,6 +36,7 @@ class Caption(msgspec.Struct):
         pace: how fast, in words.
         place: where the state is kept.
         currency: the account's.
+        live: the venue and account that real orders go to; "" on paper.
         status: the last warning, if there was one.
     """
 
@@ -43,6 +44,7 @@ class Caption(msgspec.Struct):
     pace: str
     place: str
     currency: str
+    live: str = ""
     status: str = ""
 
 
@@ -96,8 +98,11 @@ class Screen:
 
     def _head(self) -> Table:
         caption, moment = self.caption, self._picture.moment_ns
+        trading = (
+            ("paper trading", "") if not caption.live else (f"LIVE on {caption.live}", "bold red")
+        )
         left = Text.assemble(
-            ("Goalkick", "bold"), " paper trading, ", caption.market, ", ", caption.pace
+            ("Goalkick", "bold"), " ", trading, ", ", caption.market, ", ", caption.pace
         )
         return _ends(left, Text(format_time(moment)) if moment else Text("waiting for prices"))
 

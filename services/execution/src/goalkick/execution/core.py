@@ -6,6 +6,7 @@ order once, and books each trade once. It never guesses what a venue did.
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -90,6 +91,10 @@ class ExecutionCore:
             VenueUnreachable: self._on_unreachable,
             VenueNotFound: self._on_not_found,
         }
+
+    def open(self, holdings: Mapping[str, Decimal]) -> None:
+        """Begins with what a real account has instead of the opening balance on paper."""
+        self._state.ledger.cash = holdings.get(self._currency, ZERO)
 
     @property
     def ledger(self) -> Ledger:

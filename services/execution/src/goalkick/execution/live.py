@@ -5,6 +5,7 @@ the venue says it hands to `answer`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -32,6 +33,10 @@ class LiveExecution:
             kind: self._apart(self.execution.handlers[kind])
             for kind in (InstrumentListed, OrderApproved, CancelRequested)
         }
+
+    def open(self, holdings: Mapping[str, Decimal]) -> None:
+        """Before anything else ever: what the account has, by currency."""
+        self.execution.open(holdings)
 
     def commands(self) -> Sequence[VenueEvent]:
         """Takes what the venue is to do, oldest first; each is given out once."""

@@ -1,9 +1,14 @@
 """The execution service as a process: the composition root."""
 
+import os
 from collections.abc import Sequence
 
+from pydantic import model_validator
+
 from goalkick.common.core.machine import Core
+from goalkick.common.runtime.outside import OutsideWorker
 from goalkick.common.runtime.service import (
+    Pump,
     ServiceSettings,
     Spec,
     Surroundings,
@@ -11,15 +16,33 @@ from goalkick.common.runtime.service import (
     run,
 )
 from goalkick.common.runtime.wiring import Service
-from goalkick.common.runtime.worker import Worker
+from goalkick.execution.live import LiveExecution
 from goalkick.execution.paper import PaperExecution
-from goalkick.execution.settings import ExecutionSettings
+from goalkick.execution.settings import ExecutionSettings, TradingSettings
+from goalkick.execution.venues.build import build_venue
 
 
 class ExecutionServiceSettings(ServiceSettings):
     """The sections that the execution service reads."""
 
     execution: ExecutionSettings = ExecutionSettings()
+    trading: TradingSettings = TradingSettings()
+
+    @model_validator(mode="after")
+    def _live_is_said_twice(self) -> "ExecutionServiceSettings":
+        self.trading.check(self.execution)
+        if self.trading.mode == "live" and self.grace >= self.runtime.kafka.session_timeout:
+            raise ValueError(
+                "mode live: expected runtime.kafka.session_timeout to be longer than "
+                "execution.venue.recv_window and margin together, so that of two copies only one "
+                f"can trade, found {self.runtime.kafka.session_timeout} and {self.grace} ns"
+            )
+        return self
+
+    @property
+    def grace(self) -> int:
+        """For how long the venue honours what is signed now, ns."""
+        return self.execution.venue.recv_window + self.execution.venue.margin
 
 
 def has_working_orders(core: Core) -> bool:
@@ -28,12 +51,29 @@ def has_working_orders(core: Core) -> bool:
     return bool(core.execution.working)
 
 
-def build(settings: ExecutionServiceSettings, around: Surroundings) -> Worker:
-    """The service with its paper venue, not started yet."""
+def build(settings: ExecutionServiceSettings, around: Surroundings) -> Pump:
+    """The service with its paper venue, or with a venue outside; not started yet.
+
+    Raises:
+        SettingsError: a secret cannot be had.
+    """
+    execution = settings.execution
+    if settings.trading.mode == "live":
+        service = Service("execution", lambda: LiveExecution(execution), account=execution.account)
+        return OutsideWorker(
+            around.bus,
+            service,
+            build_venue(execution, os.environ),
+            settings.runtime,
+            around.clock,
+            around.meter,
+            around.instance,
+            settings.grace,
+        )
     service = Service(
         "execution",
-        lambda: PaperExecution(settings.execution),
-        account=settings.execution.account,
+        lambda: PaperExecution(execution),
+        account=execution.account,
         reports=has_working_orders,
     )
     return core_service(settings, around, service)

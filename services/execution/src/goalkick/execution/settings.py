@@ -93,3 +93,38 @@ class ExecutionSettings(Settings):
         le=ONE,
         description="share of a bar's volume that our orders may take; none: any quantity trades",
     )
+
+
+class TradingSettings(Settings):
+    """Whether money is real."""
+
+    mode: Literal["paper", "live"] = Field(
+        "paper",
+        description="`paper` trades against the paper venue; `live` sends orders to "
+        "`execution.venue`, with real money, and needs `account` besides",
+    )
+    account: AccountId | None = Field(
+        None,
+        description="for mode live: the account's id once more, as in `execution.account`, so "
+        "that one slip does not trade real money",
+    )
+
+    def check(self, execution: "ExecutionSettings") -> None:
+        """Sees that trading with real money is meant, and can be done.
+
+        Raises:
+            ValueError: it is not.
+        """
+        if self.mode == "paper":
+            return
+        if self.account != execution.account:
+            raise ValueError(
+                f"mode live: expected trading.account to name the account that may trade, "
+                f"{execution.account!r}, found {self.account!r}"
+            )
+        for name in ("key", "secret"):
+            if getattr(execution.venue, name) is None:
+                raise ValueError(
+                    f"mode live: expected execution.venue.{name} to say where the venue's {name} "
+                    f"is, such as env:VENUE_{name.upper()}, found none"
+                )

@@ -7,9 +7,9 @@ from functools import partial
 from goalkick.common.values.money import BPS, round_nearest
 from goalkick.common.values.time import NS_PER_MINUTE
 from goalkick.venue.engine.exchange import Exchange
-from goalkick.venue.engine.flow import MarketFlow, history
-from goalkick.venue.engine.flow_rules import FlowRules
 from goalkick.venue.engine.model import Kind, Listing, NewOrder, Side
+from goalkick.venue.flow.market import MarketFlow, history
+from goalkick.venue.flow.rules import FlowRules
 from goalkick.venue.settings import HOUSE, FlowSettings, MarketSettings, VenueSettings
 
 STILL = "still-maker"

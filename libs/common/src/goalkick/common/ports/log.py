@@ -118,6 +118,11 @@ class Log(Protocol):
         """The last records of each partition, at most `count`, oldest first."""
         ...
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
-        """Notes for onlookers how far the group has come; nothing is read from there again."""
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
+        """Notes for onlookers how far the group has come; nothing is read from there again.
+
+        Returns:
+            Whether it was noted: never for somebody whom the group has given up, so True proves
+            that this member was one of the group when it asked.
+        """
         ...

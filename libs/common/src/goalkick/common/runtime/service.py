@@ -33,7 +33,7 @@ from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
 from goalkick.common.telemetry import logs, traces
 from goalkick.common.telemetry.metrics import Metrics, new_registry
-from goalkick.common.topics import SERVICES
+from goalkick.common.topics import AROUND, SERVICES
 
 STOP_S = 3.5
 """How long a service that is told to stop may save and say; what it cannot is done again. With the
@@ -136,7 +136,8 @@ def run(spec: Spec[Model], argv: Sequence[str] | None = None) -> int:
             spec.settings,
             file=arguments.config,
             environ=os.environ,
-            other_sections={*SERVICES, "trading", "runtime"} - set(spec.settings.model_fields),
+            other_sections={*SERVICES, *AROUND, "trading", "runtime"}
+            - set(spec.settings.model_fields),
         )
         runtime = loaded.value.runtime
         logs.configure(spec.name, runtime.log_level, runtime.log_form)

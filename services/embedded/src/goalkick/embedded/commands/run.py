@@ -1,4 +1,4 @@
-"""`goalkick run`: the platform in one process, on paper."""
+"""`goalkick run`: the platform in one process, on paper unless the settings say otherwise."""
 
 # ruff: noqa: PLC0415 (see the package's text)
 
@@ -72,7 +72,7 @@ def run(
     on_bad_data: OnBadData = "refuse",
     json: Json = False,
 ) -> None:
-    """Trade on paper in this process: a simulated market by default.
+    """Trade in this process: on paper, and a simulated market, unless settings say otherwise.
 
     On a terminal a live view; elsewhere, or with --json, one line of JSON for each decision.
     Ctrl-C stops it cleanly; the next run goes on from there.
@@ -81,13 +81,16 @@ def run(
     from goalkick.embedded.configuration import data_directory, load_models
     from goalkick.embedded.markets import prepare
     from goalkick.embedded.run import Session, StopRequest
+    from goalkick.embedded.venues import build_venue
     from goalkick.embedded.view import Caption
 
     directory = data_directory(data_dir)
     with StopRequest() as stop:
         lines = json or not sys.stdout.isatty()
         settings, market = prepare(config, bars or (), speed, on_bad_data)
-        _announce(directory, market, settings, lines=lines)
+        venue = build_venue(settings)
+        live = venue.name if venue else ""
+        _announce(directory, market, settings, live, lines=lines)
         if fresh:
             _move_aside(directory)
         with closing(SqliteStateStore(directory / STATE_FILE)) as store:
@@ -98,12 +101,14 @@ def run(
                     store,
                     _print_decision if lines else _keep_quiet,
                     models=load_models(settings),
+                    venue=venue,
                 )
             caption = Caption(
                 market=market.name,
                 pace=market.pace,
                 place=str(directory),
                 currency=settings.execution.currency,
+                live=live,
             )
             if session.resumed:
                 print_note(f"goes on after {format_time(session.moment_ns)}, the last run's end")
@@ -147,14 +152,15 @@ def _trade(
 
 
 def _announce(
-    directory: Path, market: "Market", settings: "GoalkickSettings", *, lines: bool
+    directory: Path, market: "Market", settings: "GoalkickSettings", live: str, *, lines: bool
 ) -> None:
-    """The first line of output: where the state is kept, and what is traded."""
+    """The first line of output: where the state is kept, what is traded, and whether for real."""
     strategies = list(settings.strategy.strategies)
     if lines:
         print_json(
             {
                 "event": "started",
+                "trading": f"live on {live}" if live else "paper",
                 "data_dir": str(directory),
                 "market": market.name,
                 "pace": market.pace,
@@ -163,7 +169,8 @@ def _announce(
         )
     else:
         print_text(
-            f"data directory {directory}; {market.name}, {market.pace}; "
+            f"data directory {directory}; {f'LIVE on {live}' if live else 'paper trading'}, "
+            f"{market.name}, {market.pace}; "
             f"strategies {', '.join(strategies)}"
         )
 

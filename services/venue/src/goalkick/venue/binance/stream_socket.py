@@ -9,7 +9,7 @@ import msgspec
 from aiohttp import web
 
 from goalkick.venue.binance.feed import Feed
-from goalkick.venue.binance.front import Front
+from goalkick.venue.binance.front import FRONT_END, Front
 from goalkick.venue.binance.sockets import Socket
 from goalkick.venue.binance.streams import ALL_MINI_TICKERS, SHUTDOWN, parse
 from goalkick.venue.faults import Action, Fault, Point
@@ -89,10 +89,22 @@ class StreamSocket(Socket):
         try:
             result = self._answers[method](params)
         except StreamError as error:
+            self._log(method, params, 400, error.body["code"])
             self._reply({"error": error.body, "id": number})
             return
+        self._log(method, params, 200)
         if fault is None or fault.action is not Action.LOSE_ACK:
             self._reply({"result": result, "id": number})
+
+    def _log(self, method: str, params: list[Any], status: int, code: object = "") -> None:
+        self.front.context.requests.add(
+            time_ns=self.front.now_ns(),
+            front_end=FRONT_END,
+            method=method,
+            params={"params": params},
+            status=status,
+            code=code,
+        )
 
     def _reply(self, body: dict[str, Any]) -> None:
         self.wire.send("", msgspec.json.encode(body).decode())

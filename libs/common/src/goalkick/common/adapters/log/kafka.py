@@ -285,16 +285,17 @@ class KafkaLog:
                         found[record.partition].append(record)
         return {place: records[-count:] for place, records in found.items()}
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """See the port; onlookers lose nothing if it cannot be done in the middle of a change."""
         if self._member is None or not offsets:
-            return
+            return False
         try:
             await self._member.commit(
                 {TopicPartition(*partition): offset for partition, offset in offsets.items()}
             )
         except (KafkaError, IllegalStateError):
-            return
+            return False
+        return True
 
     @contextlib.asynccontextmanager
     async def _looking(self) -> AsyncIterator[AIOKafkaConsumer]:

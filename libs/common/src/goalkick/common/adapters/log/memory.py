@@ -157,12 +157,14 @@ class MemoryLog:
         """See the port."""
         return {place: self._broker.records[place][-count:] for place in partitions}
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         """See the port."""
         self._fault("commit")
-        group = self._group[0] if self._group else ""
+        if self._group is None or not offsets:
+            return False
         for partition, offset in offsets.items():
-            self._broker.committed[group, partition] = offset
+            self._broker.committed[self._group[0], partition] = offset
+        return True
 
     def _next(self) -> list[Record]:
         found: list[Record] = []

@@ -329,10 +329,14 @@ class LogContract:
         await table.join(log)
         await table.until(table.divided)
         assert await cluster.committed(group, 1) is None
-        await log.commit({Partition(cluster.topic, 1): 42})
+        assert await log.commit({Partition(cluster.topic, 1): 42})
         await log.commit({})
         assert await cluster.committed(group, 1) == 42
         assert await cluster.committed(group, 0) is None
+
+    async def test_nothing_is_noted_for_somebody_who_is_no_member(self, cluster: Cluster) -> None:
+        log = await cluster.member()
+        assert not await log.commit({Partition(cluster.topic, 1): 42})
 
     async def test_a_log_that_is_closed_may_be_closed_again(self, cluster: Cluster) -> None:
         log = await cluster.member()

@@ -14,7 +14,6 @@ import msgspec
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.values.money import ZERO, parse_decimal
 from goalkick.venue.engine.exchange import Exchange
-from goalkick.venue.engine.flow_traders import tradable
 from goalkick.venue.engine.model import (
     Depth,
     Kind,
@@ -24,6 +23,7 @@ from goalkick.venue.engine.model import (
     Side,
     TimeInForce,
 )
+from goalkick.venue.flow.traders import tradable
 
 BOOK = "recorded-book"
 TAKER = "recorded-taker"

@@ -10,7 +10,6 @@ from random import Random
 
 from goalkick.common.values.time import NS_PER_YEAR
 from goalkick.venue.engine.exchange import Exchange
-from goalkick.venue.engine.flow_rules import FlowRules, Regime, bounds, lots_for, ticks_of
 from goalkick.venue.engine.model import (
     Kind,
     Listing,
@@ -21,6 +20,7 @@ from goalkick.venue.engine.model import (
     Side,
     TimeInForce,
 )
+from goalkick.venue.flow.rules import FlowRules, Regime, bounds, lots_for, ticks_of
 
 MAKER = "flow-maker"
 NOISE = "flow-noise"

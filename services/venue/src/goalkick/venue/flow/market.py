@@ -15,7 +15,8 @@ from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_MINUTE, NS_PER_SECOND
 from goalkick.venue.engine.candles import open_of
 from goalkick.venue.engine.exchange import Exchange
-from goalkick.venue.engine.flow_rules import (
+from goalkick.venue.engine.model import Candle, Listing
+from goalkick.venue.flow.rules import (
     BUSY,
     QUIET,
     FlowRules,
@@ -23,8 +24,7 @@ from goalkick.venue.engine.flow_rules import (
     minute_volatility,
     ticks_of,
 )
-from goalkick.venue.engine.flow_traders import MAKER, NOISE, Maker, Noise
-from goalkick.venue.engine.model import Candle, Listing
+from goalkick.venue.flow.traders import MAKER, NOISE, Maker, Noise
 
 FUNDS = Decimal(10) ** 15
 """What each of the flow's accounts has of each asset: they never run dry."""
