@@ -10,11 +10,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import in_process, on_kafka
+from tests.bench import in_process, market_data, on_kafka
 from tests.bench.figures import Bench, Figure
 
 SUITES: dict[str, Sequence[Bench]] = {
     "in process": in_process.BENCHES,
+    "market data": market_data.BENCHES,
     "on kafka": on_kafka.BENCHES,
 }
 

@@ -10,8 +10,8 @@ import ccxt.pro as ccxtpro
 with warnings.catch_warnings():
     # python-binance imports what its own dependency has declared old.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from binance import AsyncClient, BinanceSocketManager  # type: ignore[import-untyped]
-    from binance.ws.websocket_api import WebsocketAPI  # type: ignore[import-untyped]
+    from binance import AsyncClient, BinanceSocketManager
+    from binance.ws.websocket_api import WebsocketAPI
 
 NOWHERE = "http://127.0.0.1:9"
 """Nobody listens there: what is not served here must fail, not reach a real exchange."""

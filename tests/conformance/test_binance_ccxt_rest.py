@@ -6,12 +6,22 @@ from typing import Any
 
 import ccxt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from goalkick.common.values.time import NS_PER_MINUTE, NS_PER_SECOND
-from goalkick.venue.engine.model import Phase, Side
+from goalkick.venue.accounts import ApiKey
+from goalkick.venue.engine.model import Candle, Phase, Side
 from goalkick.venue.faults import Action, Point
 from tests.conformance.binance_box import BTC, KEY, LIFE, Box, binance_box
 from tests.conformance.clients import ccxt_binance
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -359,6 +369,14 @@ async def test_limits_raise_ddos_protection_and_tell_when_to_come_back() -> None
             ccxt.OperationFailed,
         ),
         (400, '{"code":-1121,"msg":"Invalid symbol."}', ccxt.BadSymbol),
+        # On the real host names ccxt makes other errors of these: it has a table of its own.
+        (503, '{"code":-1008,"msg":"Server is currently overloaded."}', ccxt.ExchangeError),
+        (
+            400,
+            '{"code":-1004,"msg":"Server is busy, please wait and try again"}',
+            ccxt.OperationRejected,
+        ),
+        (400, '{"code":-2008,"msg":"Invalid Api-Key ID."}', ccxt.ExchangeError),
     ],
 )
 async def test_failures_of_the_venue_raise_as_measured(
@@ -403,3 +421,40 @@ async def test_a_client_id_is_free_again_after_its_order_filled(box: Box, client
     for _ in range(2):
         await client.create_order(BTC, "market", "buy", 0.1, None, params)
     assert [one.client_order_id for one in box.exchange.orders("main", BTC)] == ["again"] * 2
+
+
+async def test_an_ed25519_key_signs_over_rest_and_socket(box: Box) -> None:
+    private = Ed25519PrivateKey.generate()
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    box.context.accounts.add(ApiKey(key="e" * 64, account="main", public_key=public.decode()))
+    secret = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    async with ccxt_binance(box.url, "e" * 64, secret) as client:
+        assert (await client.fetch_balance())["BTC"]["free"] == 10.0
+        assert (await client.create_order(BTC, "limit", "buy", 0.1, 90))["status"] == "open"
+        order = await client.create_order_ws(BTC, "limit", "buy", 0.1, 91)
+        assert order["status"] == "open"
+
+
+async def test_history_is_paged_in_windows(box: Box, client: Any) -> None:
+    start_ns = box.context.clock.now_ns() // NS_PER_MINUTE * NS_PER_MINUTE - 1_500 * NS_PER_MINUTE
+    price = Decimal(100)
+    box.exchange.load_candles(
+        BTC,
+        [
+            Candle(
+                open_ns=start_ns + n * NS_PER_MINUTE,
+                open=price,
+                high=price,
+                low=price,
+                close=price,
+                volume=Decimal(n),
+            )
+            for n in range(1_500)
+        ],
+    )
+    since = start_ns // 1_000_000
+    params = {"paginate": True, "paginationCalls": 2}
+    rows = await client.fetch_ohlcv(BTC, "1m", since, None, params)
+    assert [row[5] for row in rows[:1_500]] == [float(n) for n in range(1_500)]
+    asked = box.context.requests.entries(method="/klines")
+    assert [entry.params["limit"] for entry in asked] == ["1000", "1000"]

@@ -17,6 +17,8 @@ from goalkick.venue.faults import Action, Point
 from tests.conformance.binance_box import BTC, ETH, Box, binance_box
 from tests.conformance.clients import ccxt_binance
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 5.0
 """How long something that must happen may take."""
 SILENCE_S = 0.4
@@ -47,12 +49,11 @@ async def soon(awaited: Any) -> Any:
     return await asyncio.wait_for(awaited, PATIENCE_S)
 
 
-async def listening(box: Box, sockets: int = 1) -> None:
-    """Waits until so many sockets are open and have subscribed."""
+async def listening(box: Box, times: int = 1) -> None:
+    """Waits until a client has subscribed so often since the test began."""
     async with asyncio.timeout(PATIENCE_S):
-        while len(box.context.faults.sockets()) < sockets:  # noqa: ASYNC110 - no event tells
+        while len(box.context.requests.entries(method="SUBSCRIBE")) < times:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-    await asyncio.sleep(0.05)
 
 
 async def watch_for_ever(client: Any) -> None:
@@ -186,14 +187,14 @@ async def test_all_tickers_at_once(box: Box, client: Any) -> None:
 async def test_a_dropped_connection_is_told_at_once_and_dialled_anew(  # F1
     box: Box, client: Any
 ) -> None:
-    for action in (Action.RESET, Action.CLOSE):
+    for times, action in enumerate((Action.RESET, Action.CLOSE), start=1):
         watching = asyncio.create_task(client.watch_trades(BTC))
-        await listening(box)
+        await listening(box, times)
         box.arm(Point.NOW, "socket:stream", action, count=None)
         with pytest.raises(ccxt.NetworkError):
             await soon(watching)
     watching = asyncio.create_task(client.watch_trades(BTC))
-    await listening(box)
+    await listening(box, 3)
     box.make(Side.BUY, None)
     assert len(await soon(watching)) == 1
 
@@ -296,4 +297,27 @@ async def test_a_refused_handshake_is_a_network_error(box: Box, client: Any) -> 
         headers={"Retry-After": "1"},
     )
     with pytest.raises(ccxt.NetworkError):
+        await soon(client.watch_trades(BTC))
+
+
+async def test_without_checksums_a_gap_freezes_the_book_for_ever(box: Box) -> None:  # D8
+    options = {"watchOrderBook": {"checksum": False}}
+    async with ccxt_binance(box.url, options=options) as client:
+        await soon(client.watch_order_book(BTC))
+        box.arm(Point.FRAME, "stream:btcusdt@depth@100ms", Action.DROP)
+        async with moving(box):
+            task = asyncio.create_task(watch_for_ever(client))
+            await asyncio.wait([task], timeout=SILENCE_S)
+            frozen = client.orderbooks[BTC]["nonce"]
+            await asyncio.wait([task], timeout=SILENCE_S)
+            assert client.orderbooks[BTC]["nonce"] == frozen
+            assert box.exchange.depth(BTC).update_id > frozen + 10
+            task.cancel()
+
+
+async def test_a_connection_that_dies_after_its_handshake_raises_at_once(  # WS4
+    box: Box, client: Any
+) -> None:
+    box.arm(Point.HANDSHAKE, "socket:stream", Action.CLOSE)
+    with pytest.raises((ccxt.NetworkError, ConnectionError)):
         await soon(client.watch_trades(BTC))

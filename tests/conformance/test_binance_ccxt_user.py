@@ -14,6 +14,8 @@ from goalkick.venue.faults import Action, Point
 from tests.conformance.binance_box import BTC, KEY, Box, binance_box
 from tests.conformance.clients import ccxt_binance
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 5.0
 SILENCE_S = 0.4
 
@@ -258,3 +260,29 @@ async def test_a_time_out_of_one_watcher_cancels_the_other(box: Box, client: Any
         await asyncio.wait_for(client.watch_orders(), 0.05)
     with pytest.raises(asyncio.CancelledError):
         await soon(other)
+
+
+async def test_a_lost_acknowledgement_of_user_data_is_never_made_up_for(  # D3
+    box: Box, client: Any
+) -> None:
+    box.arm(Point.SUBSCRIBE, "user:subscribe", Action.LOSE_ACK)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(client.watch_orders(), SILENCE_S)
+    task = asyncio.create_task(client.watch_orders())
+    await asyncio.wait([task], timeout=SILENCE_S)
+    assert (task.done(), subscriptions(box)) == (False, 1), "waits, and does not ask again"
+    task.cancel()
+
+
+async def test_updates_between_two_calls_collapse_into_the_last(
+    box: Box, client: Any
+) -> None:  # C4
+    (task,) = await watching(box, client.watch_orders())
+    await client.create_order(BTC, "limit", "buy", 1, 99.5)
+    held = (await soon(task))[0]
+    for _ in range(2):
+        box.make(Side.SELL, None, "0.3")
+    (later,) = await soon(client.watch_orders())
+    assert later["filled"] in (0.3, 0.6)
+    assert len(box.exchange.fills("main")) == 2
+    assert held["status"] == "open"

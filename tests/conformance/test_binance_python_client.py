@@ -79,7 +79,7 @@ async def test_a_session_from_rules_to_cancel() -> None:
 
 
 async def test_refusals_carry_code_and_text() -> None:
-    from binance.exceptions import BinanceAPIException  # type: ignore[import-untyped]
+    from binance.exceptions import BinanceAPIException
 
     async with (
         binance_box() as box,

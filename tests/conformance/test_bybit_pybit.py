@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from pybit.exceptions import InvalidRequestError  # type: ignore[import-untyped]
-from pybit.unified_trading import (  # type: ignore[import-untyped]
+from pybit.exceptions import InvalidRequestError
+from pybit.unified_trading import (
     HTTP,
     WebSocket,
     WebSocketTrading,

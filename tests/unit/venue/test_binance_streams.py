@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goalkick.common.values.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from goalkick.venue.binance.klines import INTERVALS, series
@@ -135,6 +137,31 @@ def test_depth_updates_have_no_gap_and_rebuild_the_book() -> None:
     for side, kept in (("b", depth.bids), ("a", depth.asks)):
         left = {Decimal(p): Decimal(q) for p, q in book[side].items() if Decimal(q)}
         assert left == dict(kept)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(Side), st.one_of(st.none(), st.integers(95, 105)), st.booleans()),
+        max_size=40,
+    )
+)
+def test_whatever_happens_the_updates_rebuild_the_book(
+    moves: list[tuple[Side, int | None, bool]],
+) -> None:
+    bench = Bench("btcusdt@depth@100ms")
+    book: dict[Side, dict[Decimal, Decimal]] = {Side.BUY: {}, Side.SELL: {}}
+    last = 0
+    for side, price, flush in [*moves, (Side.BUY, 95, True)]:
+        bench.place(side, price)
+        for update in bench.due() if flush else []:
+            assert update["U"] == last + 1
+            last = update["u"]
+            for name, kept in (("b", Side.BUY), ("a", Side.SELL)):
+                book[kept].update((Decimal(p), Decimal(q)) for p, q in update[name])
+    depth = bench.exchange.depth(BTC)
+    assert last == depth.update_id
+    for kept, levels in ((Side.BUY, depth.bids), (Side.SELL, depth.asks)):
+        assert {p: q for p, q in book[kept].items() if q} == dict(levels)
 
 
 def test_a_level_that_is_gone_is_told_with_quantity_zero() -> None:
