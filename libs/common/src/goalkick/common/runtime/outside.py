@@ -301,6 +301,10 @@ class OutsideWorker:
             )
             reports = self._core.doubts(moment_ns)
         await self._bus.read_from(self._offsets)
+        if saved is None:
+            # Whoever comes after us must know from where on decisions are ours.
+            await self._bus.send([self._snapshot(())])
+            await self._bus.flush()
         await self._until_leased()
         await self._say(reports, moment_ns)
         self.ready = True
