@@ -12,7 +12,8 @@ from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.market import BarClosed
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
-from goalkick.common.values.time import format_duration, format_time
+from goalkick.common.values.time import format_duration, format_time, parse_duration
+from goalkick.ingest.archive.layout import only_series, series_of
 from goalkick.ingest.checks import PRICES, Candles, OnBadData, check
 from goalkick.ingest.exact import DecimalColumn, Floats, Integers
 from goalkick.ingest.layouts import open_layout
@@ -154,14 +155,20 @@ def read_candles(
     """Reads a candle file (layouts and spellings: `layouts.py`).
 
     Args:
-        path: the file.
+        path: the file, or a folder of candles in the archive.
         instrument: whose candles they are; None: by the file's name.
-        interval_ns: length of the bars; None: the most common distance of two rows.
+        interval_ns: length of the bars; None: what the archive says, elsewhere the most common
+            distance of two rows.
         on_bad_data: `refuse` the file at its first bad row, or `drop` and count bad rows.
 
     Raises:
         InvalidDataError: it is no candle file, or a row is bad; says file, row and reason.
     """
+    if path.is_dir():
+        path = only_series(path, "candles")
+    series = series_of(path.absolute())
+    if series is not None and series.kind == "candles":
+        interval_ns = interval_ns or parse_duration(series.grain)
     layout = open_layout(path)
     candles = check(
         str(path),

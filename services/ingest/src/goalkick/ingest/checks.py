@@ -17,7 +17,7 @@ from goalkick.ingest.exact import (
     join_numbers,
     read_numbers,
 )
-from goalkick.ingest.timestamps import read_times
+from goalkick.ingest.timestamps import Times, read_times
 
 OnBadData = Literal["refuse", "drop"]
 
@@ -49,9 +49,10 @@ class Candles(NamedTuple):
 class _Rows:
     """Which rows are bad and why; knows how to say it."""
 
-    def __init__(self, source: str, first_line: int, count: int) -> None:
+    def __init__(self, source: str, first_line: int, count: int, *, turned: bool) -> None:
         self._source = source
         self._first_line = first_line
+        self.turned = turned
         self.good: Mask = np.ones(count, dtype=np.bool_)
         self.dropped: dict[str, int] = {}
         self._found: list[tuple[int, str]] = []
@@ -69,6 +70,7 @@ class _Rows:
         """Raises about the first bad row, if there is one."""
         if self._found:
             row, reason = min(self._found)
+            row = len(self.good) - 1 - row if self.turned else row
             line = f" (line {row + self._first_line})" if self._first_line else ""
             others = sum(self.dropped.values()) - 1
             more = f"; {others:,} more bad row{'s' if others > 1 else ''}" if others else ""
@@ -109,9 +111,9 @@ def check(
         raise InvalidDataError(f"{source}: {broken[0]}; {_ADVICE}")
     if not sum(map(len, time_pieces)):
         raise InvalidDataError(f"{source}: expected candles, found no rows")
-    times = read_times(pa.concat_arrays(time_pieces))
+    times, turned = _oldest_first(read_times(pa.concat_arrays(time_pieces)))
     del time_pieces
-    rows = _Rows(source, first_line, len(times.time_ns))
+    rows = _Rows(source, first_line, len(times.time_ns), turned=turned)
     if broken:
         rows.dropped["expected as many cells as columns, found more or fewer"] = len(broken)
     rows.reject(times.bad, "expected a time like the first one, found something else")
@@ -137,9 +139,24 @@ def check(
 
 def _joined(rows: _Rows, name: str, pieces: list[Numbers]) -> DecimalColumn:
     numbers = join_numbers(pieces)
+    if rows.turned:
+        column, no_number, too_long = numbers
+        numbers = Numbers(column[::-1], no_number[::-1], too_long[::-1])
     rows.reject(numbers.no_number, f"expected a finite number as {name}, found something else")
     rows.reject(numbers.too_long, f"expected {name} within {MAX_DIGITS} digits, found more")
     return numbers.column
+
+
+def _oldest_first(times: Times) -> tuple[Times, bool]:
+    """Turns times around that all stand in the opposite order, as CryptoDataDownload writes them.
+
+    Two rows alone are no order: they may as well be a mistake.
+    """
+    time_ns = times.time_ns[~times.bad]
+    if len(time_ns) < 3 or not (time_ns[1:] < time_ns[:-1]).all():
+        return times, False
+    reading = f"{times.reading}, newest first"
+    return Times(times.time_ns[::-1].copy(), times.bad[::-1], reading), True
 
 
 def _aligned(prices: dict[str, DecimalColumn]) -> dict[str, DecimalColumn]:

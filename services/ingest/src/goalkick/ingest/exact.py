@@ -27,6 +27,8 @@ _EXACT_DIGITS: Final = 15
 """A decimal of at most this many digits is the only such that reads as its double."""
 _EXACT_PLACES: Final = 22
 """10^22 is the largest power of ten that is a double exactly."""
+_USUAL_PLACES: Final = (2, 4, 8, 12)
+"""Of prices and quantities at venues; tried in this order, which is all that it changes."""
 _SAMPLE: Final = 1000
 _NUMBER: Final = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2})?$"
 """Exponents have two digits at most: 1e999999 would be a gigabyte of digits."""
@@ -128,6 +130,10 @@ def read_numbers(column: pa.Array) -> Numbers:
         quick = _from_floats(np.where(missing, 0.0, values))
         if quick is not None:
             return Numbers(quick, missing, none)
+    if pa.types.is_decimal128(column.type) and not column.null_count:
+        quick = _from_decimals(column)
+        if quick is not None:
+            return Numbers(quick, none, none)
     text = column.cast(pa.string())
     longest = pc.max(pc.binary_length(text)).as_py() or 0
     if longest <= _EXACT_DIGITS + 1 and not text.null_count:
@@ -150,6 +156,20 @@ def join_numbers(pieces: Sequence[Numbers]) -> Numbers:
         mantissas = np.concatenate([column.mantissas for column in columns])
         column = DecimalColumn(mantissas, most, np.concatenate(each))
     return Numbers(column, np.concatenate(no_number), np.concatenate(too_long))
+
+
+def _from_decimals(column: pa.Array) -> DecimalColumn | None:
+    """Decimals at the fewest usual places that hold all, or None if 18 digits do not."""
+    for places in (*_USUAL_PLACES, column.type.scale):
+        try:
+            fitting = column.cast(pa.decimal128(MAX_DIGITS, places))
+        except pa.ArrowInvalid:
+            continue
+        words = np.frombuffer(fitting.buffers()[1], dtype="<i8").reshape(-1, 2)
+        # 18 digits leave nothing but the sign in the upper half.
+        lower = words[fitting.offset : fitting.offset + len(fitting), 0]
+        return DecimalColumn(lower.astype(np.int64), places).fewest_places()
+    return None
 
 
 def _from_short_text(text: pa.Array) -> DecimalColumn | None:

@@ -13,6 +13,7 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from goalkick.common.core.errors import InvalidDataError
+from goalkick.ingest.archive.layout import only_series
 
 COLUMNS = ("time", "open", "high", "low", "close", "volume")
 
@@ -68,11 +69,14 @@ def open_layout(path: Path) -> Layout:
     """Opens a candle file and finds its columns.
 
     Args:
-        path: `.csv`, `.parquet` or `.feather`, plain, `.gz` or `.zip`.
+        path: `.csv`, `.parquet` or `.feather`, plain, `.gz` or `.zip`; or a folder of candles
+            in the archive.
 
     Raises:
         InvalidDataError: the file cannot be read as candles; also while its rows are read.
     """
+    if path.is_dir():
+        return _open_folder(path)
     try:
         data, name = _unpacked(path)
     except (OSError, zipfile.BadZipFile, EOFError, zlib.error, RuntimeError) as error:
@@ -93,6 +97,17 @@ def open_layout(path: Path) -> Layout:
         f"{path}: expected .csv, .parquet or .feather, plain, .gz or .zip, "
         f"found {suffix or 'no suffix'}"
     )
+
+
+def _open_folder(path: Path) -> Layout:
+    """The files of a folder one after the other, in order of their months."""
+    files = sorted(only_series(path, "candles").rglob("*.parquet"))
+
+    def batches() -> Iterator[dict[str, pa.Array]]:
+        for file in files:
+            yield from open_layout(file).batches
+
+    return Layout(batches(), "time", 0, [])
 
 
 def _open_parquet(path: Path, data: bytes) -> Layout:
@@ -182,20 +197,33 @@ def _open_csv(path: Path, data: bytes) -> Layout:
 
 def _header(path: Path, data: bytes) -> tuple[list[str], int, int]:
     """The names of a CSV's columns, and the line and the byte that its rows begin at."""
-    end = data.find(b"\n") + 1 or len(data)
+    start = _after_banner(data)
+    end = data.find(b"\n", start) + 1 or len(data)
     try:
-        first = data[:end].decode("utf-8-sig")
+        first = data[start:end].decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidDataError(f"{path}: expected text in UTF-8, found: {error}") from error
     cells = [cell.strip().strip('"') for cell in first.strip("\r\n").split(",")]
+    line = data.count(b"\n", 0, start) + 1
     if not re.fullmatch(r"-?[\d.]+", cells[0]):
-        return cells, 2, end
+        return cells, line + 1, end
     if len(cells) != _BINANCE_COLUMNS:
         raise InvalidDataError(
             f"{path}: expected a header, or Binance's {_BINANCE_COLUMNS} columns without one, "
             f"found no header and {len(cells)} columns"
         )
-    return [*COLUMNS, *("unused" for _ in range(_BINANCE_COLUMNS - len(COLUMNS)))], 1, 0
+    return [*COLUMNS, *("unused" for _ in range(_BINANCE_COLUMNS - len(COLUMNS)))], line, start
+
+
+def _after_banner(data: bytes) -> int:
+    """The byte at which the line stands that is no comment: CryptoDataDownload names itself first.
+
+    A line of columns has commas.
+    """
+    end = data.find(b"\n") + 1
+    first = data[:end].strip()
+    banner = first.startswith((b"#", b"http")) or b"cryptodatadownload" in first.lower()
+    return end if end and banner and b"," not in first else 0
 
 
 def _find_columns(path: Path, names: Sequence[str]) -> dict[str, int]:

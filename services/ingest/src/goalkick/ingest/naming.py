@@ -6,17 +6,28 @@ from pathlib import Path
 
 from goalkick.common.values.ids import InstrumentId, name_of
 from goalkick.common.values.instruments import Instrument
+from goalkick.ingest.archive.layout import series_of
 
 _QUOTES = ("USDT", "USDC", "FDUSD", "BUSD", "TUSD", "USD", "EUR", "GBP", "BTC", "ETH", "BNB")
 
 _INTERVAL = r"\d+(?:m|h|d|w)"
 _GOALKICK_NAME = re.compile(rf"(?P<venue>[a-z]+)_(?P<kind>spot|usdm)_(?P<symbol>[^_]+)_{_INTERVAL}")
-_FREQTRADE_NAME = re.compile(rf"(?P<base>[A-Z0-9]+)_(?P<quote>[A-Z]+)-{_INTERVAL}")
-_BINANCE_NAME = re.compile(rf"(?P<symbol>[A-Z0-9]+)-{_INTERVAL}-\d{{4}}")
+_FREQTRADE_NAME = re.compile(
+    rf"(?P<base>[A-Z0-9]+)_(?P<quote>[A-Z]+)(?:_(?P<settle>[A-Z]+))?-{_INTERVAL}"
+)
+_BINANCE_NAME = re.compile(rf"(?P<symbol>[A-Z0-9]+)-(?:{_INTERVAL}|aggTrades|trades)-\d{{4}}")
+_CRYPTODATADOWNLOAD_NAME = re.compile(
+    r"(?P<venue>[A-Z][A-Za-z]+)_(?P<symbol>[A-Z0-9]{5,})_(?:\d{4}_)?(?:minute|\d*[mhd])$"
+)
 
 
 def instrument_of(path: Path) -> InstrumentId:
-    """Whose candles a file holds, by its name; `file:<stem>` if the name does not say."""
+    """Whose candles a file holds, by its name; `file:<stem>` if the name does not say.
+
+    In the archive the folders say it.
+    """
+    if series := series_of(path.absolute()):
+        return series.instrument
     stem = path.name.split(".", 1)[0]
     if match := _GOALKICK_NAME.match(stem):
         base, quote = _split_symbol(match["symbol"])
@@ -24,10 +35,12 @@ def instrument_of(path: Path) -> InstrumentId:
             return InstrumentId(f"{match['venue']}usdm:{base}/{quote}:{quote}")
         return InstrumentId(f"{match['venue']}:{base}/{quote}")
     if match := _FREQTRADE_NAME.match(stem):
-        return InstrumentId(f"file:{match['base']}/{match['quote']}")
-    if match := _BINANCE_NAME.match(stem):
+        settle = f":{match['settle']}" if match["settle"] else ""
+        return InstrumentId(f"file:{match['base']}/{match['quote']}{settle}")
+    if match := _BINANCE_NAME.match(stem) or _CRYPTODATADOWNLOAD_NAME.match(stem):
         base, quote = _split_symbol(match["symbol"])
-        return InstrumentId(f"binance:{base}/{quote}")
+        venue = match.groupdict().get("venue", "binance").lower()
+        return InstrumentId(f"{venue}:{base}/{quote}")
     return InstrumentId(f"file:{stem}")
 
 

@@ -16,6 +16,7 @@ _UNITS = (
 
 _NUMBER = r"^[0-8]?[0-9]{1,18}(\.0*)?$"
 """What an int64 holds."""
+_HALF_DAYS = r"^(?P<day>\d{4}-\d\d-\d\d) (?P<hour>0?[1-9]|1[0-2])-(?P<half>AM|PM)$"
 _TOO_LARGE = 2.0**62
 _MISSING = -1
 _SAMPLE = 100
@@ -63,6 +64,8 @@ def read_times(column: pa.Array) -> Times:
 
 
 def _iso(text: pa.Array) -> Times:
+    if _mask(pc.match_substring_regex(text[:_SAMPLE], _HALF_DAYS)).mean() > 0.5:
+        text = _from_half_days(text)
     for zone in ("UTC", None):
         try:
             return _moments(text.cast(pa.timestamp("us", tz=zone)), "ISO text")
@@ -73,6 +76,17 @@ def _iso(text: pa.Array) -> Times:
 
     moments = pd.to_datetime(text.to_pandas(), utc=True, format="ISO8601", errors="coerce")
     return _moments(pa.array(moments), "ISO text")
+
+
+def _from_half_days(text: pa.Array) -> pa.Array:
+    """`2018-04-03 08-PM`, CryptoDataDownload's spelling, as `2018-04-03 20:00`."""
+    parts = pc.extract_regex(text, _HALF_DAYS)
+    hour = pc.struct_field(parts, "hour").cast(pa.int64())
+    afternoon = pc.if_else(pc.equal(pc.struct_field(parts, "half"), "PM"), 12, 0)
+    hours = pc.add(pc.if_else(pc.equal(hour, 12), 0, hour), afternoon).cast(pa.string())
+    padded = pc.utf8_lpad(hours, 2, "0")
+    spelled = pc.binary_join_element_wise(pc.struct_field(parts, "day"), " ", padded, ":00", "")
+    return pc.fill_null(spelled, "")
 
 
 def _moments(column: pa.Array, reading: str) -> Times:
@@ -101,3 +115,21 @@ def _integers(column: pa.Array) -> npt.NDArray[np.int64]:
 
 def _mask(column: pa.Array) -> npt.NDArray[np.bool_]:
     return np.asarray(column, dtype=np.bool_)
+
+
+def unit_factors(column: pa.Array) -> tuple[Times, npt.NDArray[np.int64]]:
+    """Reads times of which each may be in a unit of its own, for those who look for that mistake.
+
+    Returns:
+        The times, and (n,) nanoseconds of one count: 1 where a cell is no count since 1970.
+    """
+    text = pc.utf8_trim_whitespace(column.cast(pa.string()).fill_null(""))
+    numeric = _mask(pc.match_substring_regex(text, _NUMBER))
+    if not pa.types.is_timestamp(column.type) and numeric[:_SAMPLE].mean() > 0.5:
+        whole = pc.replace_substring_regex(text, r"\.0*$", "")
+        counts = _integers(pc.if_else(pa.array(numeric), whole, pa.scalar("0")).cast(pa.int64()))
+        limits = [limit for limit, _, _ in _UNITS]
+        factors = np.array([factor for _, factor, _ in _UNITS] + [1], dtype=np.int64)
+        units = factors[np.searchsorted(limits, counts, side="right")]
+        return Times(np.where(numeric, counts * units, 0), ~numeric, "counts"), units
+    return read_times(column), np.ones(len(column), dtype=np.int64)
