@@ -1,39 +1,40 @@
 """A trading desk on the exchange in a box: execution's core and the real adapter, nothing between.
 
-What the core saves before each call is kept as a service would keep it, so the desk can be killed
-anywhere and opened again. The exchange's own ledger says what is true.
+What the core decides is saved before it is done, as the service does it, together with what is to
+be said: the desk can be killed anywhere and opened again. The exchange's own ledger says what is
+true.
 """
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from importlib import import_module
+from typing import Any, Final, cast
 
+import aiohttp
+import msgspec
+
+from goalkick.common.codec.json import from_line, to_line
 from goalkick.common.config.secret import Secret
 from goalkick.common.core.errors import GoalkickError
-from goalkick.common.events.base import Event, Side
+from goalkick.common.events.base import Event
 from goalkick.common.events.market import InstrumentListed
-from goalkick.common.events.order import CancelRequested, OrderApproved, OrderKind
+from goalkick.common.events.order import CancelRequested, OrderApproved, OrderPartiallyFilled
 from goalkick.common.events.venue import PlaceOrder, VenueEvent
-from goalkick.common.values.ids import (
-    AccountId,
-    EventId,
-    InstrumentId,
-    StrategyId,
-    client_order_id,
-    derive_id,
-)
+from goalkick.common.ports.state import StateStore
+from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order_id
 from goalkick.common.values.instruments import Instrument
+from goalkick.execution.ledger import Ledger
 from goalkick.execution.live import LiveExecution
 from goalkick.execution.settings import ExecutionSettings, VenueSettings
-from goalkick.execution.venues.binance import BinanceDialect
 from goalkick.execution.venues.ccxt import CcxtVenue
-from goalkick.venue.server import VenueServer
+from goalkick.execution.venues.dialect import Dialect
 from tests.conformance.conftest import KEY, SECRET
 
-ACCOUNT = "main"
-BTC = InstrumentId("binance:BTC/USDT")
-PATIENCE_S = 20.0
+ACCOUNT: Final = "main"
+PAIR: Final = "BTC/USDT"
+BTC: Final = InstrumentId(f"binance:{PAIR}")
 
 QUICK: dict[str, Any] = {
     "timeout": "800ms",
@@ -46,180 +47,229 @@ QUICK: dict[str, Any] = {
     "retry_delay": "20ms",
     "max_retry_delay": "200ms",
 }
+"""Windows that are short, so that doubt ends soon; their order of length is that of the real ones."""
+
+DESK_POINTS: Final = (
+    "before intent",
+    "after intent",
+    "before send",
+    "after send",
+    "after ack",
+    "mid fill",
+    "before commit",
+)
+"""Where a desk can be stopped, in the order in which an order passes them."""
+
+_KEY: Final = "desk"
+
+At = Callable[[str, str], None]
+"""Is told that the desk is at a point of `DESK_POINTS` with an order of this client order id."""
 
 
-class KilledError(Exception):
-    """The desk dies here."""
+def nowhere(point: str, handle: str) -> None:
+    """Stops at no point."""
+
+
+def quick_settings(venue: str, endpoint: str, **changes: Any) -> ExecutionSettings:
+    """Settings of execution for an exchange in a box, impatient.
+
+    Args:
+        venue: ccxt's name of it.
+        endpoint: where it is served.
+        changes: of the section `venue`.
+    """
+    fields: dict[str, Any] = {
+        "name": venue,
+        "endpoint": endpoint,
+        "key": Secret("env:KEY", KEY),
+        "secret": Secret("env:SECRET", SECRET),
+        **QUICK,
+        **changes,
+    }
+    return ExecutionSettings(venue=VenueSettings(**fields))
+
+
+def dialect_of(venue: str) -> Dialect:
+    """The venue's own language."""
+    module = import_module(f"goalkick.execution.venues.{venue}")
+    return cast("Dialect", getattr(module, f"{venue.capitalize()}Dialect")())
+
+
+class WatchedDialect:
+    """A venue's dialect that says where a placement is; all else is the dialect's own."""
+
+    def __init__(self, dialect: Dialect, at: At) -> None:
+        self._dialect = dialect
+        self._at = at
+        self._watched: aiohttp.ClientSession | None = None
+        self._sending = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._dialect, name)
+
+    async def place(self, client: Any, order: PlaceOrder, symbol: str) -> Sequence[VenueEvent]:
+        """Places an order, and stops before, in the middle and afterwards."""
+        self._watch(client.session)
+        self._at("before send", order.client_order_id)
+        told = await self._dialect.place(client, order, symbol)
+        self._at("after ack", order.client_order_id)
+        return told
+
+    def _watch(self, session: aiohttp.ClientSession) -> None:
+        """Has it noticed when the bytes of a placement have gone out."""
+        if session is self._watched:
+            return
+        self._watched = session
+        trace = aiohttp.TraceConfig()
+        trace.on_request_chunk_sent.append(self._sent)
+        trace.freeze()
+        session.trace_configs.append(trace)
+
+    async def _sent(self, session: Any, context: Any, sent: Any) -> None:
+        _, found, rest = sent.chunk.partition(b"gk-")
+        if found and sent.method == "POST":
+            handle = f"gk-{rest[:32].decode()}"
+            # aiohttp tells it just before it writes.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(lambda: loop.call_soon(self._at, "after send", handle))
+
+
+class _Saved(msgspec.Struct, frozen=True):
+    """What is found after a kill.
+
+    Attributes:
+        read: inputs that were handled.
+        core: a snapshot.
+        owed: lines of what was reported with it, which may not have been heard.
+    """
+
+    read: int
+    core: bytes
+    owed: list[str]
 
 
 class Desk:
     """One account's execution.
 
     Attributes:
-        reports: everything that was reported, by all lives of the desk, in order.
-        saved: what would be found after a kill; None before anything was saved.
-        kill_at: name of a point in `POINTS` at which the desk dies; "" for nowhere.
+        core: execution's core.
+        venue: the adapter.
+        read: how many inputs were handled in all lives.
+        reports: everything that was reported in this life, in order.
+        changed: is set whenever something was reported or done.
     """
 
-    POINTS = ("before intent", "after intent", "after send", "before answer is saved")
+    def __init__(
+        self,
+        settings: ExecutionSettings,
+        store: StateStore,
+        *,
+        tell: Callable[[Sequence[Event]], None] = lambda _: None,
+        at: At = nowhere,
+    ) -> None:
+        """Not open yet.
 
-    def __init__(self, server: VenueServer, **venue: Any) -> None:
-        """Not open yet; `venue` are settings of the adapter."""
-        self._server = server
-        self._settings = ExecutionSettings(
-            venue=VenueSettings(
-                endpoint=server.binance_url,
-                key=Secret("env:KEY", KEY),
-                secret=Secret("env:SECRET", SECRET),
-                **{**QUICK, **venue},
-            )
-        )
+        Args:
+            settings: of execution.
+            store: where it finds what it had saved.
+            tell: is given what is reported, once it is saved; after a start also what may not
+                have been heard.
+            at: is told of each point that an order passes.
+        """
+        self._settings = settings
+        self._store = store
+        self._tell = tell
+        self._at = at
+        self._instrument = InstrumentId(f"{settings.venue.name}:{PAIR}")
+        self.read = 0
         self.reports: list[Event] = []
-        self.saved: bytes | None = None
-        self.kill_at = ""
-        self.dead = asyncio.Event()
-        self._orders = 0
-        self._changed = asyncio.Event()
-        self.core: LiveExecution
-        self.venue: CcxtVenue
+        self.changed = asyncio.Event()
+        self.core = LiveExecution(settings)
+        dialect = cast("Dialect", WatchedDialect(dialect_of(settings.venue.name), at))
+        self.venue = CcxtVenue(settings.venue, dialect, ACCOUNT)
 
-    async def __aenter__(self) -> "Desk":
-        await self.open()
-        return self
+    @property
+    def ledger(self) -> Ledger:
+        """What it believes to have."""
+        return self.core.execution.ledger
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.kill()
+    @property
+    def working(self) -> Mapping[ClientOrderId, str]:
+        """Where the orders stand that have not ended."""
+        return {handle: order.status for handle, order in self.core.execution.working.items()}
 
     async def open(self) -> None:
-        """Begins, or goes on from what was saved."""
-        self.core = LiveExecution(self._settings)
-        self.venue = CcxtVenue(self._settings.venue, BinanceDialect(), ACCOUNT)
-        self.dead.clear()
+        """Begins, or goes on from what was saved.
+
+        Raises:
+            TransientError: the venue cannot be reached.
+            SettingsError: it refuses the keys.
+        """
+        saved = self._store.load(_KEY)
         try:
             await self.venue.start()
+            if saved is None:
+                await self._begin()
+            else:
+                self._go_on(msgspec.msgpack.decode(saved, type=_Saved))
         except GoalkickError:
             await self.venue.close()
             raise
-        if self.saved is None:
-            holdings = await self.venue.holdings()
-            self.core.execution.ledger.cash = holdings["USDT"]
-            rules = Instrument(id=BTC, base="BTC", quote="USDT")
-            listed = InstrumentListed(time_ns=1, instrument=BTC, rules=rules)
-            self.core.handlers[InstrumentListed](listed)
-        else:
-            self.core.restore(self.saved)
-            self._report(self.core.doubts(1))
-            self._carry_out()
-        self._listening = asyncio.create_task(self._listen())
 
-    async def kill(self) -> None:
-        """Ends at once: nothing is saved, nothing is waited for."""
-        self._listening.cancel()
-        await asyncio.wait([self._listening])
+    async def _begin(self) -> None:
+        self.core.open(await self.venue.holdings())
+        rules = Instrument(id=self._instrument, base="BTC", quote="USDT")
+        listed = InstrumentListed(time_ns=1, instrument=self._instrument, rules=rules)
+        self.core.handlers[InstrumentListed](listed)
+        self._carry_out(())
+
+    def _go_on(self, saved: _Saved) -> None:
+        self.core.restore(saved.core)
+        self.read = saved.read
+        owed = [from_line(line) for line in saved.owed]
+        self.reports += owed
+        self._tell(owed)
+        self._carry_out(self.core.doubts(time.time_ns()))
+
+    async def close(self) -> None:
+        """Hangs up; nothing is saved, nothing is waited for."""
         await self.venue.close()
 
-    def order(
-        self,
-        quantity: str,
-        *,
-        side: Side = Side.BUY,
-        price: Decimal | None = None,
-    ) -> EventId:
-        """Approves an order and has it placed; a market order unless there is a price."""
-        self._orders += 1
-        order = derive_id(f"desk|{self._orders}", "order")
-        approved = OrderApproved(
-            time_ns=1,
-            account=AccountId(ACCOUNT),
-            order=order,
-            cause=order,
-            client_order_id=client_order_id(order),
-            strategy=StrategyId("s"),
-            instrument=BTC,
-            side=side,
-            quantity=Decimal(quantity),
-            kind=OrderKind.MARKET if price is None else OrderKind.LIMIT,
-            limit_price=price,
-        )
-        self._do(lambda: self._report(self.core.handlers[OrderApproved](approved)))
-        return order
+    def take(self, event: OrderApproved | CancelRequested) -> None:
+        """Handles one input of risk."""
+        self.read += 1
+        now = msgspec.structs.replace(event, time_ns=time.time_ns())
+        reports = self.core.handlers[type(now)](now)
+        if isinstance(event, OrderApproved):
+            self._at("before intent", event.client_order_id)
+        self._carry_out(reports)
 
-    def cancel(self, order: EventId) -> None:
-        """Wants an order gone."""
-        request = CancelRequested(
-            time_ns=1, account=AccountId(ACCOUNT), order=order, cause=order, reason=""
-        )
-        self._do(lambda: self._report(self.core.handlers[CancelRequested](request)))
+    async def listen(self) -> None:
+        """Hears the venue, for ever.
 
-    async def until(self, *kinds: type[Event], since: int = 0) -> None:
-        """Waits until events of all these kinds were reported."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not set(kinds) <= {type(event) for event in self.reports[since:]}:
-                self._changed.clear()
-                await self._changed.wait()
-
-    async def settled(self) -> None:
-        """Waits until no order is under way."""
-        async with asyncio.timeout(PATIENCE_S):
-            while self.core.execution.working:
-                self._changed.clear()
-                await self._changed.wait()
-
-    def _do(self, work: Any) -> None:
-        try:
-            self._dies("before intent")
-            work()
-            self._carry_out()
-        except KilledError:
-            self.dead.set()
-
-    def _carry_out(self) -> None:
-        commands = self.core.commands()
-        self.saved = self.core.snapshot()
-        placing = any(isinstance(command, PlaceOrder) for command in commands)
-        if placing:
-            self._dies("after intent")
-        for command in commands:
-            self.venue.carry_out(command)
-        self._changed.set()
-
-    async def _listen(self) -> None:
+        Raises:
+            InvariantError: what it says cannot be.
+        """
         while True:
             answers = await self.venue.answers()
-            if self.kill_at == "before answer is saved":
-                self.kill_at = ""
-                self.dead.set()
-                return
-            self._hear(answers)
+            reports = self.core.answer(answers, time.time_ns())
+            for handle in dict.fromkeys(answer.client_order_id for answer in answers):
+                self._at("before commit", handle)
+            self._carry_out(reports)
+            for report in reports:
+                if isinstance(report, OrderPartiallyFilled):
+                    self._at("mid fill", client_order_id(report.order))
 
-    def _hear(self, answers: Sequence[VenueEvent]) -> None:
-        self._report(self.core.answer(answers, 1))
-        self._carry_out()
+    def _carry_out(self, reports: Sequence[Event]) -> None:
+        """Saves what was decided, says it, and only then does it."""
+        commands = self.core.commands()
+        saved = _Saved(self.read, self.core.snapshot(), [to_line(each) for each in reports])
+        self._store.save({_KEY: msgspec.msgpack.encode(saved)})
+        self.reports += reports
+        self._tell(reports)
+        for command in commands:
+            if isinstance(command, PlaceOrder):
+                self._at("after intent", command.client_order_id)
+            self.venue.carry_out(command)
+        self.changed.set()
 
-    def _report(self, events: Sequence[Event]) -> None:
-        self.reports += events
-
-    def _dies(self, point: str) -> None:
-        if self.kill_at == point:
-            self.kill_at = ""
-            raise KilledError
-
-
-def assert_true_to_the_ledger(desk: Desk, server: VenueServer) -> None:
-    """The desk's books are the exchange's: no order twice, no fill lost, the same holdings."""
-    ours = server.exchange.ledger().accounts[ACCOUNT]
-    handles = [o.client_order_id for o in ours.orders if o.client_order_id.startswith("gk-")]
-    assert len(handles) == len(set(handles)), "an order was placed twice"
-    fills = [fill for fill in ours.fills if fill.client_order_id.startswith("gk-")]
-    ledger = desk.core.execution.ledger
-    held = sum(
-        (
-            (fill.quantity if fill.side == "buy" else -fill.quantity)
-            - (fill.fee if fill.fee_asset == "BTC" else 0)
-            for fill in fills
-        ),
-        Decimal(0),
-    )
-    position = ledger.positions.get(BTC)
-    assert (position.quantity if position else Decimal(0)) == held
-    assert ledger.cash == ours.balances["USDT"].free + ours.balances["USDT"].locked

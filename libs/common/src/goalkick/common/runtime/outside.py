@@ -14,7 +14,8 @@ Fencing. A copy that was paused must do nothing when it wakes up after another o
 It may act only while its lease lasts: the group's coordinator has confirmed its membership less
 than `kafka.session_timeout` ago, less the time for which the outside honours what is signed now
 (`grace_ns`). The coordinator gives its partition to nobody before the whole session timeout is
-over, and by then everything that it can have signed is void.
+over, and by then everything that it can have signed is void. Each owner has an epoch, higher than
+any before: a snapshot that an old owner may still write does not count.
 """
 
 import asyncio
@@ -56,6 +57,10 @@ _QUIET_NS = 50 * NS_PER_MS
 """How often others are told that nothing happened: they wait for that before they go on."""
 _CONFIRMATIONS = 5
 """How often in a session timeout the lease is renewed."""
+_STATE_TAIL = 100
+"""Snapshots that are looked at for the highest epoch."""
+_EPOCH_KEYS = 8
+"""Keys that owners take turns in, so that compaction keeps the last snapshots of several."""
 
 log = structlog.get_logger()
 
@@ -84,12 +89,14 @@ class _Saved(msgspec.Struct, frozen=True):
     """A snapshot of the whole.
 
     Attributes:
+        epoch: of the owner that wrote it.
         read: (topic, partition, offset of the next record).
         moment: of what was said last.
         owed: (topic, partition, key, value, headers) of what is said with it.
     """
 
     version: int
+    epoch: int
     writer: str
     read: list[tuple[str, int, int]]
     moment: int
@@ -148,6 +155,7 @@ class OutsideWorker:
         self._core: OutsideCore
         self._owns = self._fresh = False
         self._lease_until_s = 0.0
+        self._epoch = 0
         self._changed = asyncio.Event()
         self._told_ns = 0
         self.connected = False
@@ -278,9 +286,11 @@ class OutsideWorker:
     async def _take_up(self) -> None:
         """Goes on where whoever had the account before stopped."""
         self._core = self._service.make_core()  # type: ignore[assignment]
-        tails = await self._bus.tails([self._state], 1)
+        tails = await self._bus.tails([self._state], _STATE_TAIL)
         ends = await self._bus.ends(self._reads)
-        saved = _read(tails[self._state][-1]) if tails[self._state] else None
+        snapshots = [_read(record) for record in tails[self._state]]
+        saved = max(reversed(snapshots), key=lambda each: each.epoch, default=None)
+        self._epoch = saved.epoch + 1 if saved else 1
         # Old decisions are nobody's any more; old rules are still the rules.
         self._offsets = {
             place: end if place.topic == self._dividing.name else first
@@ -301,11 +311,10 @@ class OutsideWorker:
             )
             reports = self._core.doubts(moment_ns)
         await self._bus.read_from(self._offsets)
-        if saved is None:
-            # Whoever comes after us must know from where on decisions are ours.
-            await self._bus.send([self._snapshot(())])
-            await self._bus.flush()
         await self._until_leased()
+        # From here on no older snapshot counts, and who comes next knows where our work begins.
+        await self._bus.send([self._snapshot(())])
+        await self._bus.flush()
         await self._say(reports, moment_ns)
         self.ready = True
         log.info("works for the account", account=self._service.account, venue=self._venue.name)
@@ -340,6 +349,12 @@ class OutsideWorker:
 
     async def _say(self, reports: Sequence[Event], moment_ns: int) -> None:
         """Saves and says what was decided, then does it."""
+        if not self.may_act():
+            # Whether somebody else has the account now, or the broker was only slow: what was not
+            # saved has not been, and what was intended is asked about by whoever takes up.
+            log.warning("lease has run out", account=self._service.account)
+            self._changed.set()
+            return
         commands = self._core.commands()
         if not reports and not commands:
             if moment_ns - self._told_ns >= _QUIET_NS:
@@ -357,8 +372,6 @@ class OutsideWorker:
         self._meter.produced(said)
         self._meter.caused(reports)
         if commands and not self.may_act():
-            # Whether somebody else has the account now, or the broker was only slow: what was
-            # intended is asked about by whoever takes the account up.
             log.warning("lease has run out before an intent was carried out", intents=len(commands))
             self._changed.set()
             return
@@ -375,13 +388,14 @@ class OutsideWorker:
     def _snapshot(self, owed: Sequence[Message]) -> Message:
         saved = _Saved(
             version=_VERSION,
+            epoch=self._epoch,
             writer=self._instance,
             read=[(p.topic, p.number, offset) for p, offset in self._offsets.items()],
             moment=self.moment,
             owed=[(*m.partition, m.key, m.value, list(m.headers)) for m in owed],
             core=self._core.snapshot(),
         )
-        key = f"{self._service.name}-{self._number}"
+        key = f"{self._service.name}-{self._number}-{self._epoch % _EPOCH_KEYS}"
         return Message(self._state, key, msgspec.msgpack.encode(saved))
 
     async def _bury(self, record: Record, reason: str) -> None:

@@ -1,0 +1,227 @@
+"""What happens in one trial, as data: orders, faults, kills, made from a seed.
+
+The same seed makes the same acts. How they fall together in time is up to the machine: that is
+part of the test, and a trial that failed once may pass when it is done again.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from goalkick.venue.presets import PRESETS
+from tests.faults.desk import DESK_POINTS
+
+BEFORE_ACK: Final = "before ack"
+"""The venue has the order and has not answered: the venue itself knows when that is."""
+POINTS: Final = (*DESK_POINTS[:4], BEFORE_ACK, *DESK_POINTS[4:])
+"""Where a desk can be killed, in the order in which an order passes them."""
+
+ELSEWHERE: Final = frozenset({"F5", "F5-reset", "F9", "F9-stale", "F9-repeat", "F10", "F10-5xx"})
+"""Faults that cannot touch a desk: orders go over REST, and it listens to no market data."""
+NO_FAULT: Final = "F16"
+"""It arms nothing: the account's own other order does it, see `Expire`."""
+FAULTS: Final = tuple(name for name in PRESETS if name not in ELSEWHERE)
+
+Kind = Literal["market", "sweep", "rest", "cross", "refused"]
+"""`market` trades at once, `sweep` at several prices, `rest` waits inside the spread, `cross`
+trades in part and waits with the rest, `refused` is too small for the venue."""
+Reach = Literal["intended", "known", "traded", "ended"]
+"""Until the desk has said that it will place an order, knows that the venue has it, has a trade of
+it, knows that it has ended."""
+
+
+class Place(msgspec.Struct, frozen=True, tag="place"):
+    """Risk approves an order; orders are numbered from 0 as they come."""
+
+    kind: Kind
+    side: Literal["buy", "sell"]
+    quantity: Decimal
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Risk wants an order gone."""
+
+    order: int
+
+
+class Fill(msgspec.Struct, frozen=True, tag="fill"):
+    """Somebody else trades against what is open of an order.
+
+    Attributes:
+        share: of what is open, in (0, 1].
+    """
+
+    order: int
+    share: Decimal
+
+
+class Expire(msgspec.Struct, frozen=True, tag="expire"):
+    """An order by hand on the same account meets ours: self-trade prevention ends both (F16)."""
+
+    order: int
+
+
+class Upset(msgspec.Struct, frozen=True, tag="upset"):
+    """A fault of the catalogue.
+
+    Attributes:
+        fault: its name.
+        lasts_s: seconds until it is lifted, if it does not end by itself.
+    """
+
+    fault: str
+    lasts_s: float
+
+
+class Kill(msgspec.Struct, frozen=True, tag="kill"):
+    """The desk is killed at a point of an order, if that is reached.
+
+    Attributes:
+        order: which, placed already or the next one.
+        point: one of `POINTS`.
+        down_s: seconds until it is started again.
+    """
+
+    order: int
+    point: str
+    down_s: float
+
+
+class Await(msgspec.Struct, frozen=True, tag="await"):
+    """Waits, some seconds at most."""
+
+    order: int
+    reach: Reach
+
+
+class Pause(msgspec.Struct, frozen=True, tag="pause"):
+    """Waits."""
+
+    seconds: float
+
+
+Act = Place | Cancel | Fill | Expire | Upset | Kill | Await | Pause
+
+
+class Scenario(msgspec.Struct, frozen=True, kw_only=True):
+    """One trial.
+
+    Attributes:
+        name: for people.
+        seed: of what the market does; `make` gives the scenario for it.
+        lively: whether others trade all the time; else the book stands still.
+        acts: what happens, one after the other.
+    """
+
+    name: str
+    seed: int
+    acts: tuple[Act, ...]
+    lively: bool = False
+
+
+def make(seed: int) -> Scenario:
+    """The scenario of a seed. Neighbouring seeds go through all faults and all kill points."""
+    return _Maker(seed).make()
+
+
+class _Maker:
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._random = random.Random(f"scenario {seed}")
+        self._acts: list[Act] = []
+        self._orders = 0
+        self._kills = 0
+
+    def make(self) -> Scenario:
+        chance = self._random
+        count = chance.choice((1, 2, 2, 3, 3, 4, 5))
+        upsets = [self._upset(FAULTS[self._seed % len(FAULTS)])]
+        while chance.random() < 0.4 and len(upsets) < 3:
+            upsets.append(self._upset(chance.choice(FAULTS)))
+        by_order: list[list[Upset]] = [[] for _ in range(count)]
+        for upset in upsets:
+            chance.choice(by_order).append(upset)
+        for each in by_order:
+            self._live_through(each)
+        return Scenario(
+            name=f"seed {self._seed}",
+            seed=self._seed,
+            acts=tuple(self._acts),
+            lively=chance.random() < 0.25,
+        )
+
+    def _upset(self, fault: str) -> Upset:
+        return Upset(fault, round(self._random.uniform(0.1, 1.2), 2))
+
+    def _live_through(self, upsets: Sequence[Upset]) -> None:
+        """One order from its approval to its end, or left to go on beside the next one."""
+        chance, number = self._random, self._orders
+        self._orders += 1
+        place = self._place()
+        moments = [(chance.choice(("before", "during", "after")), upset) for upset in upsets]
+
+        def strike(moment: str) -> None:
+            self._acts += [upset for when, upset in moments if when == moment]
+
+        if self._kills < 2 and chance.random() < 0.55:
+            self._kill(number, place.kind)
+        strike("before")
+        self._acts.append(place)
+        if chance.random() < 0.3:
+            self._acts.append(Pause(round(chance.uniform(0, 0.3), 3)))
+        strike("during")
+        if chance.random() < 0.7:
+            self._acts.append(Await(number, "known"))
+        strike("after")
+        self._then(number, place.kind)
+
+    def _place(self) -> Place:
+        chance = self._random
+        kind: Kind = chance.choice(
+            ("market", "market", "sweep", "rest", "rest", "rest", "cross", "cross", "refused")
+        )
+        if kind == "refused":
+            quantity = Decimal("0.000001")
+        elif kind == "sweep":
+            quantity = Decimal(chance.randint(400, 1200)) / 1000
+            if chance.random() < 0.15:
+                quantity = Decimal(12)  # more than there is: the rest expires
+        else:
+            quantity = Decimal(chance.randint(100, 5000)) / 100_000
+        return Place(kind, chance.choice(("buy", "sell")), quantity)
+
+    def _kill(self, number: int, kind: Kind) -> None:
+        chance = self._random
+        possible = [point for point in POINTS if point != "mid fill" or kind in _IN_PARTS]
+        if kind == "refused":
+            possible = [point for point in possible if point != BEFORE_ACK]
+        # Counted through over the seeds where it is possible, so that each point gets its share.
+        wanted = POINTS[(self._seed // 3 + self._kills) % len(POINTS)]
+        point = wanted if wanted in possible else chance.choice(possible)
+        self._acts.append(Kill(number, point, round(chance.uniform(0, 0.3), 3)))
+        self._kills += 1
+
+    def _then(self, number: int, kind: Kind) -> None:
+        """What becomes of an order that rests; nothing, for one that is left to the end."""
+        if kind not in ("rest", "cross"):
+            return
+        share = Decimal(self._random.randint(10, 90)) / 100
+        fates: tuple[Callable[[], Sequence[Act]], ...] = (
+            lambda: (Cancel(number),),
+            lambda: (Fill(number, Decimal(1)),),
+            lambda: (Fill(number, share), Await(number, "traded"), Cancel(number)),
+            lambda: (Fill(number, share), Cancel(number)),
+            lambda: (Cancel(number), Fill(number, Decimal(1))),
+            lambda: (Fill(number, share), Fill(number, Decimal(1))),
+            lambda: (Expire(number),),
+            lambda: (),
+        )
+        self._acts += self._random.choice(fates)()
+        if self._random.random() < 0.5:
+            self._acts.append(Await(number, "ended"))
+
+
+_IN_PARTS: Final = frozenset({"sweep", "rest", "cross"})
