@@ -30,17 +30,30 @@ BYBIT_BTC = InstrumentId("bybit:BTC/USDT")
 Said = TypeVar("Said", bound=Event)
 
 
+class SkewedClock:
+    """A clock that is ahead of the venue's, or behind (negative)."""
+
+    def __init__(self, venue: VenueServer, by_ns: int) -> None:
+        self._venue = venue
+        self.by_ns = by_ns
+
+    def now_ns(self) -> int:
+        return self._venue.clock.now_ns() + self.by_ns
+
+
 class Listener:
     """What a feed told so far.
 
     Attributes:
         feed: the feed.
+        clock: the feed's.
         events: all events, in the order of their being told.
         moments: times of the steps.
     """
 
-    def __init__(self, feed: StreamFeed) -> None:
+    def __init__(self, feed: StreamFeed, clock: SkewedClock) -> None:
         self.feed = feed
+        self.clock = clock
         self.events: list[Event] = []
         self.moments: list[int] = []
         self._since = 0
@@ -91,8 +104,13 @@ class Listener:
 
 
 @asynccontextmanager
-async def lively_venue(**changes: Any) -> AsyncIterator[VenueServer]:
-    """A venue that says everything several times faster than a real one, and a book to begin."""
+async def lively_venue(*, seconds: bool = False, **changes: Any) -> AsyncIterator[VenueServer]:
+    """A venue that says everything several times faster than a real one, and a book to begin.
+
+    Args:
+        seconds: it has bars of one second, too: there are none before a first trade.
+        changes: of its settings.
+    """
     settings = {
         "binance": BinanceSettings(
             fast_interval=20 * NS_PER_MS,
@@ -107,14 +125,26 @@ async def lively_venue(**changes: Any) -> AsyncIterator[VenueServer]:
         for step in range(5):
             place(venue, Side.BUY, 59_999 - step)
             place(venue, Side.SELL, 60_001 + step)
+        place(venue, Side.SELL, 3_001, instrument="ETH/USDT")
+        if seconds:
+            trade(venue)
+            trade(venue, instrument="ETH/USDT")
         yield venue
 
 
 @asynccontextmanager
 async def listening(
-    venue: VenueServer, *instruments: str, record: Any = None, **options: Any
+    venue: VenueServer, *instruments: str, record: Any = None, skew_ns: int = 0, **options: Any
 ) -> AsyncIterator[Listener]:
-    """A feed with short patience that has told its warm-up."""
+    """A feed with short patience.
+
+    Args:
+        venue: whom it listens to.
+        instruments: of Binance or Bybit; none: one of Binance.
+        record: the recorder.
+        skew_ns: by how much our clock is ahead of the venue's.
+        options: settings.
+    """
     chosen = instruments or (BTC,)
     urls = {"binance": venue.binance_url, "bybit": venue.bybit_url}
     usual: dict[str, Any] = {
@@ -130,12 +160,11 @@ async def listening(
         "max_retry_delay": "1s",
         "patience": {"bar": "500ms", "trade": None, "quote": None, "book": None, "all": "10s"},
     }
-    feed = StreamFeed(
-        CcxtSettings(**usual | options), venue.clock, jitter=lambda: 0.0, record=record
-    )
-    listener = Listener(feed)
+    clock = SkewedClock(venue, skew_ns)
+    feed = StreamFeed(CcxtSettings(**usual | options), clock, jitter=lambda: 0.0, record=record)
+    listener = Listener(feed, clock)
     task = asyncio.create_task(listener.listen())
-    task.add_done_callback(lambda _: listener._changed.set())  # noqa: SLF001 - its own
+    task.add_done_callback(lambda _: listener._changed.set())
     try:
         yield listener
     finally:

@@ -15,6 +15,7 @@ from goalkick.common.config.keys import known_keys
 from goalkick.common.events.order import RefusalCode
 from goalkick.common.telemetry.names import METRICS
 from goalkick.common.topics import (
+    AROUND,
     DEAD_LETTERS,
     SERVICES,
     STATE_OF,
@@ -132,7 +133,7 @@ def test_the_tree_of_the_readme_is_there() -> None:
     named = [line.split()[0] for line in tree.splitlines() if line.strip()]
     assert [name for name in named if not (ROOT / name).is_dir()] == []
     services = {name.split("/")[1] for name in named if name.startswith("services/")}
-    assert services == {*SERVICES, "embedded"}
+    assert services == {*SERVICES, *AROUND, "embedded"}
 
 
 @pytest.mark.parametrize("document", documents())

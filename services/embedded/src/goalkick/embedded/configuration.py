@@ -13,6 +13,7 @@ from goalkick.common.ports.model import Model
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.embedded.settings import GoalkickSettings
 from goalkick.ingest.settings import IngestSettings
+from goalkick.limiter.settings import LimiterSettings
 from goalkick.venue.settings import VenueSettings
 
 
@@ -22,6 +23,7 @@ class PlatformSettings(GoalkickSettings):
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     venue: VenueSettings = Field(default_factory=VenueSettings)
+    limiter: LimiterSettings = Field(default_factory=LimiterSettings)
 
 
 def load_settings(

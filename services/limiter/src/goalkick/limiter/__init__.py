@@ -1,1 +1,1 @@
-"""The shared budget of requests to venues: one for an address or a key, whoever asks."""
+"""Goalkick's limiter: one budget of calls to venues for all copies that share an address or key."""

@@ -103,6 +103,69 @@ ORDERS = CounterMetric(
 )
 REFUSALS = CounterMetric("goalkick_refusals_total", "Orders that risk refused, by code.", ("code",))
 
+FEED_RECONNECTS = CounterMetric(
+    "goalkick_feed_reconnects_total",
+    "Times that a venue's connection was built anew, by reason.",
+    ("venue", "reason"),
+)
+FEED_STREAMS_STALE = GaugeMetric(
+    "goalkick_feed_streams_stale",
+    "Streams (bars, trades, quotes, books of an instrument) that are silent or invalid now.",
+    ("venue", "stream"),
+)
+FEED_GAPS = CounterMetric(
+    "goalkick_feed_gaps_total", "Gaps in market data that were told.", ("venue", "stream")
+)
+FEED_DROPPED = CounterMetric(
+    "goalkick_feed_dropped_total", "Messages of a venue that found the queue full.", ("venue",)
+)
+FEED_REFUSED = CounterMetric(
+    "goalkick_feed_refused_total", "Messages of a venue that could not be used.", ("venue",)
+)
+FEED_LATE_TRADES = CounterMetric(
+    "goalkick_feed_late_trades_total", "Trades that came again or too late.", ("venue",)
+)
+FEED_MENDED_TRADES = CounterMetric(
+    "goalkick_feed_mended_trades_total",
+    "Trades that a stream lacked and that were fetched.",
+    ("venue",),
+)
+FEED_LAG_SECONDS = HistogramMetric(
+    "goalkick_feed_lag_seconds",
+    "Time from a venue's event to its publication, in seconds; holds the difference of the clocks.",
+    ("venue",),
+    buckets=SECONDS_BUCKETS,
+)
+BUDGET_CALLS = CounterMetric(
+    "goalkick_budget_calls_total", "Calls that the limiter allowed.", ("venue", "priority")
+)
+BUDGET_UNUSED = CounterMetric(
+    "goalkick_budget_unused_total", "Allowed calls that were given back.", ("venue",)
+)
+BUDGET_WAIT_SECONDS = HistogramMetric(
+    "goalkick_budget_wait_seconds",
+    "Time that an ask for calls waited, in seconds.",
+    ("venue", "priority"),
+    buckets=SECONDS_BUCKETS,
+)
+BUDGET_PAUSES = CounterMetric(
+    "goalkick_budget_pauses_total",
+    "Times that a venue told us to stop (429, 418).",
+    ("venue", "status"),
+)
+BUDGET_FOREIGN = CounterMetric(
+    "goalkick_budget_foreign_total",
+    "Use of a venue's limits that was not ours, as far as the venue tells.",
+    ("venue",),
+)
+BUDGET_ALONE = CounterMetric(
+    "goalkick_budget_alone_total", "Calls made out of the own share, without the limiter."
+)
+BUDGET_CUT_OFF_SECONDS = GaugeMetric(
+    "goalkick_budget_cut_off_seconds",
+    "How long the limiter has been out of reach, in seconds; 0: it is not.",
+)
+
 METRICS: tuple[Metric, ...] = (
     BUILD_INFO,
     EVENTS_CONSUMED,
@@ -120,5 +183,20 @@ METRICS: tuple[Metric, ...] = (
     FEED_STALE,
     ORDERS,
     REFUSALS,
+    FEED_RECONNECTS,
+    FEED_STREAMS_STALE,
+    FEED_GAPS,
+    FEED_DROPPED,
+    FEED_REFUSED,
+    FEED_LATE_TRADES,
+    FEED_MENDED_TRADES,
+    FEED_LAG_SECONDS,
+    BUDGET_CALLS,
+    BUDGET_UNUSED,
+    BUDGET_WAIT_SECONDS,
+    BUDGET_PAUSES,
+    BUDGET_FOREIGN,
+    BUDGET_ALONE,
+    BUDGET_CUT_OFF_SECONDS,
 )
 """All of them; nothing else is ever registered."""
