@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -114,6 +115,17 @@ def test_says_what_it_intends_and_sets_the_command_aside_for_the_shell() -> None
     assert isinstance(command, PlaceOrder)
     assert (command.client_order_id, command.quantity) == (HANDLE, D(1))
     assert live.commands() == [], "a command is given out once"
+
+
+def test_a_decision_about_the_past_is_not_placed() -> None:
+    live = desk()
+    live.now_ns = 100
+    late = msgspec.structs.replace(approved(), expires_at_ns=100)
+    (report,) = live.handlers[OrderApproved](late)
+    assert isinstance(report, OrderRejected)
+    assert "expired" in report.reason
+    in_time = msgspec.structs.replace(approved(EventId("b" * 32)), expires_at_ns=101)
+    assert kinds(live.handlers[OrderApproved](in_time)) == [OrderIntended]
 
 
 def test_a_repeated_approval_places_nothing() -> None:

@@ -88,6 +88,10 @@ class Pipeline:
         """Before the first step: what the account has on the venue outside, by currency."""
         self._outside.open(holdings)
 
+    def set_clock(self, now_ns: int) -> None:
+        """Before `feed`: what the clock says, for decisions about the past must not be placed."""
+        self._outside.now_ns = now_ns
+
     def commands(self) -> Sequence[VenueEvent]:
         """Takes what the venue outside is to do; to be saved before it is done."""
         return self._outside.commands()

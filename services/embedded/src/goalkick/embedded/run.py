@@ -7,6 +7,7 @@ between two steps, never within one.
 import asyncio
 import math
 import signal
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from typing import Literal, Self
@@ -152,7 +153,10 @@ class Session:
             async for step in steps:
                 if isinstance(step, Tape):
                     self._pipeline.watch(step)
+                elif self._venue is None:
+                    self._pipeline.feed(step)
                 else:
+                    self._pipeline.set_clock(time.time_ns())
                     self._pipeline.feed(step)
                     self._carry_out()
 

@@ -23,16 +23,23 @@ _CORE = "live_execution/1"
 
 
 class LiveExecution:
-    """The execution core with its commands set aside for the shell."""
+    """The execution core with its commands set aside for the shell.
+
+    Attributes:
+        now_ns: the clock's time, which the shell sets before it hands over what was decided: a
+            decision about prices of the past may have expired when it arrives. UTC ns.
+    """
 
     def __init__(self, settings: ExecutionSettings) -> None:
         """Knows no orders."""
         self.execution = ExecutionCore(settings)
+        self.now_ns = 0
         self._commands: list[VenueEvent] = []
         self.handlers: Mapping[type[Event], Handler] = {
             kind: self._apart(self.execution.handlers[kind])
-            for kind in (InstrumentListed, OrderApproved, CancelRequested)
+            for kind in (InstrumentListed, CancelRequested)
         }
+        self.handlers = {**self.handlers, OrderApproved: self._on_approved}
 
     def open(self, holdings: Mapping[str, Decimal]) -> None:
         """Before anything else ever: what the account has, by currency."""
@@ -91,6 +98,11 @@ class LiveExecution:
         """
         self.execution.restore(decode_snapshot(data, _CORE, "", bytes))
         self._commands.clear()
+
+    def _on_approved(self, approved: OrderApproved) -> Sequence[Event]:
+        if 0 < approved.expires_at_ns <= self.now_ns:
+            approved = msgspec.structs.replace(approved, expires_at_ns=approved.time_ns)
+        return self._set_aside(self.execution.handlers[OrderApproved](approved))
 
     def _apart(self, handler: Handler) -> Handler:
         return lambda event: self._set_aside(handler(event))
