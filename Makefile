@@ -59,6 +59,9 @@ format: $(VENV)/.dev ## put the code into the one style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+faults: $(VENV)/.dev ## prove that orders are placed once, under faults and kills (SEED=1 SCENARIOS=500)
+	$(BIN)/python -m tests.faults --seed $(or $(SEED),1) --scenarios $(or $(SCENARIOS),500) $(ARGS)
+
 bench: $(VENV)/.dev ## measure (ARGS="--short" for less); fails on a wrong answer only
 	$(BIN)/python -m tests.bench $(ARGS)
 
@@ -73,4 +76,4 @@ clean: ## remove what the tools left behind; keeps .venv and your data
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
 	find libs services tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup run test test-fast lint proto format bench lock clean
+.PHONY: help setup run test test-fast lint proto format faults bench lock clean
