@@ -134,14 +134,13 @@ async def lively_venue(*, seconds: bool = False, **changes: Any) -> AsyncIterato
 
 @asynccontextmanager
 async def listening(
-    venue: VenueServer, *instruments: str, record: Any = None, skew_ns: int = 0, **options: Any
+    venue: VenueServer, *instruments: str, skew_ns: int = 0, **options: Any
 ) -> AsyncIterator[Listener]:
     """A feed with short patience.
 
     Args:
         venue: whom it listens to.
         instruments: of Binance or Bybit; none: one of Binance.
-        record: the recorder.
         skew_ns: by how much our clock is ahead of the venue's.
         options: settings.
     """
@@ -161,7 +160,7 @@ async def listening(
         "patience": {"bar": "500ms", "trade": None, "quote": None, "book": None, "all": "10s"},
     }
     clock = SkewedClock(venue, skew_ns)
-    feed = StreamFeed(CcxtSettings(**usual | options), clock, jitter=lambda: 0.0, record=record)
+    feed = StreamFeed(CcxtSettings(**usual | options), clock, jitter=lambda: 0.0)
     listener = Listener(feed, clock)
     task = asyncio.create_task(listener.listen())
     task.add_done_callback(lambda _: listener._changed.set())

@@ -5,6 +5,7 @@ notices within its patience, says so in events and mends itself.
 """
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,8 @@ from tests.conformance.feed_listener import (
     trade,
     trade_ids,
 )
+
+pytestmark = pytest.mark.slow
 
 
 async def test_d1_a_list_where_an_object_belongs_is_survived_without_a_new_connection() -> None:
@@ -135,7 +138,7 @@ async def test_d9_half_open_sockets_are_noticed_by_the_silence_of_bars(where: st
 
 
 async def test_d9_a_half_open_socket_of_a_quiet_stream_is_noticed_by_its_pings() -> None:
-    options = {"streams": ("bars", "trades"), "keep_alive": "200ms"}
+    options: dict[str, Any] = {"streams": ("bars", "trades"), "keep_alive": "200ms"}
     lively = {"messages_per_second": 100}
     async with lively_venue(binance=lively) as venue, listening(venue, **options) as heard:
         await heard.event(BarClosed)

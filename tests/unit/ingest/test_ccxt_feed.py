@@ -22,8 +22,9 @@ from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.time import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 from goalkick.ingest.feeds.aggregate import live_with_intervals
-from goalkick.ingest.feeds.ccxt import CcxtFeed, retry_delay_s
+from goalkick.ingest.feeds.ccxt import CcxtFeed
 from goalkick.ingest.feeds.ccxt_venue import read_bar, step_of
+from goalkick.ingest.feeds.retries import retry_delay_s
 from goalkick.ingest.settings import CcxtSettings
 from tests.unit.ingest.binance_rest import MINUTE_MS, BinanceRest, price_at
 
@@ -48,8 +49,8 @@ class Market:
 
     def feed(self, **options: Any) -> CcxtFeed:
         usual = {
-            "endpoint": self.venue.url,
-            "instruments": ("BTC/USDT",),
+            "endpoints": {"binance": self.venue.url},
+            "instruments": ("binance:BTC/USDT",),
             "warmup": 3,
             "poll": "1ms",
             "retry_delay": "1ms",
@@ -84,7 +85,9 @@ def closes(steps: list[Step]) -> list[int]:
 
 
 async def test_first_step_lists_the_rules_of_the_venue_exactly(market: Market) -> None:
-    async with aclosing(market.feed(instruments=("ETH/USDT", "BTC/USDT")).steps()) as steps:
+    async with aclosing(
+        market.feed(instruments=("binance:ETH/USDT", "binance:BTC/USDT")).steps()
+    ) as steps:
         (listing,) = await take(steps, 1)
     btc, eth = (event.rules for event in listing if isinstance(event, InstrumentListed))
     assert (btc.id, eth.id) == (BTC, ETH)
@@ -115,7 +118,9 @@ async def test_warms_up_with_closed_bars_only_and_reads_them_exactly(market: Mar
 
 
 async def test_tells_bars_as_they_close(market: Market) -> None:
-    async with aclosing(market.feed(instruments=("BTC/USDT", "ETH/USDT")).steps()) as steps:
+    async with aclosing(
+        market.feed(instruments=("binance:BTC/USDT", "binance:ETH/USDT")).steps()
+    ) as steps:
         await take(steps, 4)
         for minute in (1, 2):
             market.pass_minutes(1)
@@ -231,7 +236,7 @@ async def test_starts_although_the_venue_was_down_for_a_moment(market: Market) -
 
 
 async def test_gives_up_at_the_start_when_nobody_answers(market: Market) -> None:
-    feed = market.feed(endpoint="http://127.0.0.1:9", start_attempts=2)
+    feed = market.feed(endpoints={"binance": "http://127.0.0.1:9"}, start_attempts=2)
     with pytest.raises(TransientError, match=r"binance at http://127\.0\.0\.1:9: expected an"):
         await take(feed.steps(), 1)
 
@@ -239,8 +244,11 @@ async def test_gives_up_at_the_start_when_nobody_answers(market: Market) -> None
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"venue": "binanse"}, "venue that ccxt knows, found 'binanse'; near: binance"),
-        ({"instruments": ("BTC/USDC",)}, "found 'BTC/USDC'; near: BTC/USDT"),
+        (
+            {"instruments": ("binanse:BTC/USDT",), "endpoints": {}},
+            "venue that ccxt knows, found 'binanse'; near: binance",
+        ),
+        ({"instruments": ("binance:BTC/USDC",)}, "found 'BTC/USDC'; near: BTC/USDT"),
         ({"interval": "7m"}, "expected one of binance's (1s, 1m, 3m, "),
     ],
 )

@@ -13,6 +13,7 @@ from goalkick.common.values.time import NS_PER_MINUTE, parse_time
 from goalkick.ingest.feeds.aggregate import LiveWithIntervals
 from goalkick.ingest.feeds.build import build_live, build_recorded
 from goalkick.ingest.feeds.ccxt import CcxtFeed
+from goalkick.ingest.feeds.stream import StreamFeed
 from goalkick.ingest.settings import IngestSettings
 
 
@@ -87,7 +88,9 @@ def test_a_live_feed_is_no_recorded_one_and_the_reverse() -> None:
 
 
 def test_a_live_feed_is_built_with_and_without_longer_bars() -> None:
-    assert isinstance(build_live(settings(feed="ccxt"), ManualClock()), CcxtFeed)
+    assert isinstance(build_live(settings(feed="ccxt"), ManualClock()), StreamFeed)
+    polled = settings(feed="ccxt", ccxt={"transport": "poll"})
+    assert isinstance(build_live(polled, ManualClock()), CcxtFeed)
     assert isinstance(build_live(settings(feed="ccxt", intervals=["1h"])), LiveWithIntervals)
 
 
@@ -100,7 +103,15 @@ def test_a_live_feed_is_built_with_and_without_longer_bars() -> None:
         {"simulated": {"instruments": {}}},
         {"simulated": {"bars": 0}},
         {"replay": {"since": "yesterday"}},
-        {"ccxt": {"endpoint": "http://127.0.0.1:80/api"}},
+        {"ccxt": {"endpoints": {"binance": "http://127.0.0.1:80/api"}}},
+        {"ccxt": {"endpoints": {"bybit": "http://127.0.0.1:80"}}},
+        {"ccxt": {"instruments": ["BTC/USDT"]}},
+        {"ccxt": {"instruments": []}},
+        {"ccxt": {"instruments": ["binance:BTC/USDT", "binance:BTC/USDT"]}},
+        {"ccxt": {"streams": ["trades"]}},
+        {"ccxt": {"bars_from": "trades"}},
+        {"ccxt": {"streams": ["candles"]}},
+        {"ccxt": {"keep_alive": "1h"}},
         {"ccxt": {"interval": "0s"}},
         {"intervals": ["x"]},
         {"feeed": "ccxt"},
@@ -109,3 +120,16 @@ def test_a_live_feed_is_built_with_and_without_longer_bars() -> None:
 def test_refuses_what_cannot_be_meant(section: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         settings(**section)
+
+
+def test_each_venue_gets_its_own_instruments_and_endpoint() -> None:
+    ccxt = settings(
+        ccxt={
+            "instruments": ["bybit:BTC/USDT", "binance:ETH/USDT", "binance:BTC/USDT"],
+            "endpoints": {"bybit": "http://127.0.0.1:8081"},
+        }
+    ).ccxt
+    assert ccxt.venues == ("binance", "bybit")
+    binance, bybit = map(ccxt.of, ccxt.venues)
+    assert (binance.instruments, binance.endpoint) == (("ETH/USDT", "BTC/USDT"), None)
+    assert (bybit.instruments, bybit.endpoint) == (("BTC/USDT",), "http://127.0.0.1:8081")

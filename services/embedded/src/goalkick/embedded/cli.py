@@ -10,8 +10,10 @@ from goalkick.embedded.commands import (
     download,
     lists,
     run,
+    secrets,
     serve,
     train,
+    vault,
     venue,
     version,
 )
@@ -43,6 +45,8 @@ for command in (
     app.command(cls=Command, epilog=EPILOG)(command)
 app.add_typer(config.app)
 app.add_typer(data.app)
+app.add_typer(secrets.app)
+app.add_typer(vault.app)
 
 
 def main() -> None:

@@ -1,15 +1,15 @@
 """Which market a live run trades: simulated, recorded or live; and what is set because of it."""
 
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.events.market import InstrumentListed
-from goalkick.common.ports.feed import Step
+from goalkick.common.ports.feed import Step, Tape
 from goalkick.embedded.configuration import PlatformSettings, load_settings
 from goalkick.embedded.run import Market
 from goalkick.ingest.feeds.build import build_live, build_recorded
@@ -31,8 +31,35 @@ DEMONSTRATION: Mapping[str, Any] = MappingProxyType(
 the market's time. Made to be looked at, not to earn."""
 
 
+class LiveVenue(NamedTuple):
+    """A venue whose prices are traded on as they come, whatever the settings say.
+
+    Attributes:
+        name: ccxt's name of it.
+        instruments: ccxt's unified names.
+        endpoint: scheme, host and port instead of its own; None: its own.
+    """
+
+    name: str
+    instruments: Sequence[str]
+    endpoint: str | None = None
+
+    def overrides(self) -> dict[str, Any]:
+        """The settings that follow from it."""
+        endpoints = {} if self.endpoint is None else {self.name: self.endpoint}
+        return {
+            "ingest.feed": "ccxt",
+            "ingest.ccxt.instruments": [f"{self.name}:{name}" for name in self.instruments],
+            "ingest.ccxt.endpoints": endpoints,
+        }
+
+
 def prepare(
-    config: Path | None, bars: Sequence[Path], speed: float | None, on_bad_data: str
+    config: Path | None,
+    bars: Sequence[Path],
+    speed: float | None,
+    on_bad_data: str,
+    venue: LiveVenue | None = None,
 ) -> tuple[PlatformSettings, Market]:
     """The settings of a live run, and its market.
 
@@ -41,6 +68,7 @@ def prepare(
         bars: candle files to replay; none: the market that the settings name.
         speed: times the clock; None: as fits the market.
         on_bad_data: `refuse` or `drop`; for `bars`.
+        venue: whose live prices to trade on; None: what the settings name.
 
     Raises:
         SettingsError: the settings cannot be used, or do not fit the market.
@@ -50,6 +78,8 @@ def prepare(
     if bars:
         overrides["ingest.feed"] = "replay"
         overrides["ingest.replay"] = {"files": bars, "on_bad_data": on_bad_data}
+    if venue is not None:
+        overrides |= venue.overrides()
     loaded = load_settings(config, overrides=overrides)
     if not loaded.value.strategy.strategies:
         overrides["strategy.strategies"] = DEMONSTRATION
@@ -103,14 +133,14 @@ def _live(ingest: IngestSettings, speed: float | None) -> Market:
         )
     feed = build_live(ingest, SystemClock())
 
-    def steps(from_ns: int) -> AsyncIterator[Step] | Iterator[Step]:
+    def steps(from_ns: int) -> AsyncIterator[Step | Tape]:
         return feed.steps(from_ns - 1 if from_ns > 0 else None)
 
     settings = ingest.ccxt
     return Market(
-        name=f"live prices of {settings.venue}",
+        name=f"live prices of {', '.join(settings.venues)}",
         pace="as they come",
-        identity=f"live {settings.venue} {', '.join(settings.instruments)}" + _longer(ingest),
+        identity=f"live {', '.join(settings.instruments)}" + _longer(ingest),
         steps=steps,
     )
 

@@ -24,7 +24,7 @@ def build(settings: IngestServiceSettings, around: Surroundings) -> Source:
 
     ingest = settings.ingest
     if ingest.feed == "ccxt":
-        live = build_live(ingest)
+        live = build_live(ingest, around.clock, around.meter.metrics)
         return Source(around.bus, settings.runtime, around.clock, around.meter, live=live.steps)
     recorded = build_recorded(ingest)
     return Source(

@@ -44,9 +44,14 @@ class Meter:
         self._snapshot_bytes = metrics.gauge(names.SNAPSHOT_BYTES)
         self._tasks = metrics.gauge(names.TASKS_ASSIGNED)
         self._rebalances = metrics.counter(names.REBALANCES)
-        self._stale: set[str] = set()
+        self._stale: set[tuple[str, str]] = set()
         self._feed_stale = metrics.gauge(names.FEED_STALE)
         self._stalls = metrics.counter(names.STALLS)
+
+    @property
+    def metrics(self) -> Metrics:
+        """For what a service counts besides."""
+        return self._metrics
 
     def consumed(self, records: Sequence[Record]) -> None:
         """A batch was read."""
@@ -76,12 +81,12 @@ class Meter:
     def fed(self, event: Event) -> None:
         """Ingest said something; counts the instruments whose feed is silent."""
         if isinstance(event, FeedStale):
-            self._stale.add(event.instrument)
+            self._stale.add((event.instrument, event.stream))
         elif isinstance(event, FeedRecovered):
-            self._stale.discard(event.instrument)
+            self._stale.discard((event.instrument, event.stream))
         else:
             return
-        self._feed_stale.set(len(self._stale))
+        self._feed_stale.set(len({instrument for instrument, _ in self._stale}))
 
     def repeated(self, topic: str, count: int) -> None:
         """So many records of a topic came again."""

@@ -166,6 +166,24 @@ BUDGET_CUT_OFF_SECONDS = GaugeMetric(
     "How long the limiter has been out of reach, in seconds; 0: it is not.",
 )
 
+SECRETS_STALE = GaugeMetric(
+    "goalkick_secrets_stale",
+    "Secrets whose lease is over, so that no new risk is taken; alert on any.",
+)
+SECRETS_LEASE_SECONDS = GaugeMetric(
+    "goalkick_secrets_lease_seconds",
+    "Time until the first lease of a secret ends unless Vault confirms it, in seconds.",
+)
+VAULT_AWAY_SECONDS = GaugeMetric(
+    "goalkick_vault_away_seconds",
+    "How long Vault has not given what it was asked for, in seconds; 0: it does.",
+)
+VAULT_CALLS = CounterMetric(
+    "goalkick_vault_calls_total",
+    "Readings of secrets, by outcome: ok, or down, sealed, slow, denied, expired, ...",
+    ("outcome",),
+)
+
 METRICS: tuple[Metric, ...] = (
     BUILD_INFO,
     EVENTS_CONSUMED,
@@ -198,5 +216,9 @@ METRICS: tuple[Metric, ...] = (
     BUDGET_FOREIGN,
     BUDGET_ALONE,
     BUDGET_CUT_OFF_SECONDS,
+    SECRETS_STALE,
+    SECRETS_LEASE_SECONDS,
+    VAULT_AWAY_SECONDS,
+    VAULT_CALLS,
 )
 """All of them; nothing else is ever registered."""

@@ -13,6 +13,7 @@ import typer
 
 from goalkick.common.values.money import plain
 from goalkick.common.values.time import format_time
+from goalkick.embedded.commands.grammar import UsageError
 from goalkick.embedded.commands.options import (
     BARS_HELP,
     Config,
@@ -62,6 +63,31 @@ def run(
             "the simulated market, max for --bars; live prices have a speed of their own]",
         ),
     ] = None,
+    prices_of: Annotated[
+        str | None,
+        typer.Option(
+            "--venue",
+            metavar="NAME",
+            help="trade on a venue's live prices instead: ccxt's name of it, such as binance",
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            "--endpoint",
+            metavar="URL",
+            help="scheme, host and port instead of the venue's own, such as those that `goalkick "
+            "venue` prints",
+        ),
+    ] = None,
+    instrument: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--instrument",
+            metavar="NAME...",
+            help="what to trade on --venue, by unified names [default: BTC/USDT]",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     fresh: Annotated[
         bool,
@@ -79,15 +105,20 @@ def run(
     """
     from goalkick.common.adapters.state.sqlite import SqliteStateStore
     from goalkick.embedded.configuration import data_directory, load_models
-    from goalkick.embedded.markets import prepare
+    from goalkick.embedded.markets import LiveVenue, prepare
     from goalkick.embedded.run import Session, StopRequest
     from goalkick.embedded.venues import build_venue
     from goalkick.embedded.view import Caption
 
+    if prices_of is None and (endpoint or instrument):
+        raise UsageError("expected --venue with --endpoint or --instrument, found none")
+    if prices_of is not None and bars:
+        raise UsageError("expected --venue or --bars, found both")
+    source = LiveVenue(prices_of, instrument or ("BTC/USDT",), endpoint) if prices_of else None
     directory = data_directory(data_dir)
     with StopRequest() as stop:
         lines = json or not sys.stdout.isatty()
-        settings, market = prepare(config, bars or (), speed, on_bad_data)
+        settings, market = prepare(config, bars or (), speed, on_bad_data, source)
         venue = build_venue(settings)
         live = venue.name if venue else ""
         _announce(directory, market, settings, live, lines=lines)

@@ -15,6 +15,7 @@ from goalkick.ingest.feeds.aggregate import (
 from goalkick.ingest.settings import IngestSettings, ReplaySettings
 
 if TYPE_CHECKING:
+    from goalkick.common.telemetry.metrics import Metrics
     from goalkick.ingest.candles import CandleTable
 
 
@@ -39,21 +40,33 @@ def build_recorded(settings: IngestSettings) -> RecordedFeed:
     )
 
 
-def build_live(settings: IngestSettings, clock: Clock | None = None) -> LiveFeed:
-    """A venue's bars as they close, with longer bars where they are asked for.
+def build_live(
+    settings: IngestSettings, clock: Clock | None = None, metrics: "Metrics | None" = None
+) -> LiveFeed:
+    """Venues' market data as it comes, with longer bars where they are asked for.
 
     Args:
         settings: of the service.
         clock: says which bars are closed; None: the machine's.
+        metrics: where counts are shown; None: nowhere.
 
     Raises:
         SettingsError: the feed is a recorded one.
     """
     if settings.feed != "ccxt":
         raise SettingsError(f"ingest.feed: expected ccxt for a live feed, found {settings.feed}")
-    from goalkick.ingest.feeds.ccxt import CcxtFeed  # noqa: PLC0415
+    clock = clock or SystemClock()
+    feed: LiveFeed
+    if settings.ccxt.transport == "poll":
+        from goalkick.ingest.feeds.ccxt import CcxtFeed  # noqa: PLC0415
 
-    return live_with_intervals(CcxtFeed(settings.ccxt, clock or SystemClock()), settings.intervals)
+        feed = CcxtFeed(settings.ccxt, clock)
+    else:
+        from goalkick.ingest.feeds.stream import StreamFeed  # noqa: PLC0415
+        from goalkick.ingest.feeds.stream_tally import FeedTally  # noqa: PLC0415
+
+        feed = StreamFeed(settings.ccxt, clock, tally=FeedTally(metrics))
+    return live_with_intervals(feed, settings.intervals)
 
 
 def read_tables(settings: ReplaySettings) -> "Sequence[CandleTable]":

@@ -1,10 +1,9 @@
-"""Live bars of a venue, by polling its REST interface."""
+"""Live bars of venues, by polling their REST interfaces: for venues whose streams nobody knows."""
 
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 import structlog
 
@@ -15,19 +14,15 @@ from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.ingest.feeds.ccxt_venue import CcxtVenue
-from goalkick.ingest.feeds.live_bars import LiveBars
+from goalkick.ingest.feeds.live_bars import LiveBars, empty_bars
+from goalkick.ingest.feeds.retries import retry_delay_s
 from goalkick.ingest.settings import CcxtSettings
-
-_STALE_BARS: Final = 3
-"""Bars' length without a new bar after which the feed is stale, unless the settings say."""
-_LONGEST_WARMUP: Final = 50_000
-"""Bars that are fetched at most to go on where an earlier run stopped; the rest is a gap."""
 
 log = structlog.get_logger()
 
 
 class CcxtFeed:
-    """Closed bars of a venue as a `LiveFeed`.
+    """Closed bars of venues as a `LiveFeed`.
 
     Two times must not be confused: bars have the venue's, pacing and retries the event loop's.
     """
@@ -65,46 +60,33 @@ class CcxtFeed:
                 since is fetched, or said to be missing. None: begin with `warmup` closed bars.
 
         Raises:
-            SettingsError: the venue has no such instrument or bars.
-            TransientError: the venue cannot be reached at the start; later only `FeedStale`
+            SettingsError: a venue has no such instrument or bars.
+            TransientError: a venue cannot be reached at the start; later only `FeedStale`
                 tells.
         """
-        async with await CcxtVenue.connect(self._settings) as venue:
-            rules = await self._patiently(venue)
+        async with contextlib.AsyncExitStack() as stack:
+            rules: dict[InstrumentId, Instrument] = {}
+            asked: list[tuple[CcxtVenue, Instrument]] = []
+            for name in self._settings.venues:
+                connecting = await CcxtVenue.connect(self._settings.of(name))
+                venue = await stack.enter_async_context(connecting)
+                found = await self._patiently(venue)
+                rules |= found
+                asked += [(venue, instrument) for instrument in found.values()]
             if self._closed.is_set():
                 return
-            bars = self._empty(rules, after_ns)
+            bars = empty_bars(self._settings, rules, after_ns, self._clock.now_ns())
             yield bars.listing()
             failures, attempt_at = 0, 0.0
             while not self._closed.is_set():
                 now = asyncio.get_running_loop().time()
                 if now >= attempt_at:
-                    answered = await self._poll(venue, rules.values(), bars)
+                    answered = await self._poll(asked, bars)
                     failures = 0 if answered else failures + 1
                     attempt_at = now + self._delay_s(failures)
                 for step in bars.release(self._clock.now_ns()):
                     yield step
                 await self._pause(self._settings.poll / NS_PER_SECOND)
-
-    def _empty(self, rules: Mapping[InstrumentId, Instrument], after_ns: int | None) -> LiveBars:
-        interval_ns, now_ns = self._settings.interval, self._clock.now_ns()
-        latest_ns = now_ns - now_ns % interval_ns
-        if after_ns is None:
-            told_ns = None
-            begins_ns = listing_ns = latest_ns - self._settings.warmup * interval_ns
-        else:
-            told_ns = after_ns - after_ns % interval_ns
-            begins_ns = max(told_ns, latest_ns - _LONGEST_WARMUP * interval_ns)
-            listing_ns = after_ns + 1
-        return LiveBars(
-            rules,
-            interval_ns,
-            self._settings.stale_after or _STALE_BARS * interval_ns,
-            begins_ns=begins_ns,
-            told_ns=told_ns,
-            listing_ns=listing_ns,
-            now_ns=now_ns,
-        )
 
     async def _patiently(self, venue: CcxtVenue) -> dict[InstrumentId, Instrument]:
         """The rules, asked for more than once; none when the feed is closed meanwhile."""
@@ -118,12 +100,10 @@ class CcxtFeed:
                 return {}
         return await venue.rules()
 
-    async def _poll(
-        self, venue: CcxtVenue, instruments: Iterable[Instrument], bars: LiveBars
-    ) -> bool:
+    async def _poll(self, asked: Sequence[tuple[CcxtVenue, Instrument]], bars: LiveBars) -> bool:
         """Fetches what is new of all instruments; returns whether all were answered."""
 
-        async def fetch(instrument: Instrument) -> bool:
+        async def fetch(venue: CcxtVenue, instrument: Instrument) -> bool:
             since_ns = bars.known_ns(instrument.id)
             try:
                 found = await venue.closed_bars(instrument, since_ns, self._clock.now_ns())
@@ -134,7 +114,7 @@ class CcxtFeed:
             return True
 
         async with asyncio.TaskGroup() as tasks:
-            answers = [tasks.create_task(fetch(instrument)) for instrument in instruments]
+            answers = [tasks.create_task(fetch(*each)) for each in asked]
         return all(answer.result() for answer in answers)
 
     def _delay_s(self, failures: int) -> float:
@@ -149,16 +129,3 @@ class CcxtFeed:
         """Waits, unless the feed is closed."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closed.wait(), seconds)
-
-
-def retry_delay_s(failures: int, first_ns: int, longest_ns: int, jitter: float) -> float:
-    """Seconds to wait after so many failures in a row: doubling, bounded, spread out.
-
-    Args:
-        failures: 1 or more.
-        first_ns: wait after the first failure.
-        longest_ns: bound of all waits.
-        jitter: in [0, 1): from the lower half of the wait to all of it.
-    """
-    delay_ns = min(first_ns << min(failures - 1, 32), longest_ns)
-    return delay_ns / NS_PER_SECOND * (0.5 + jitter / 2)

@@ -25,7 +25,7 @@ from goalkick.common.values.time import (
     format_duration,
     format_time,
 )
-from goalkick.ingest.settings import CcxtSettings
+from goalkick.ingest.settings import CcxtVenueSettings
 
 Answer = TypeVar("Answer")
 
@@ -42,15 +42,30 @@ log = structlog.get_logger()
 class CcxtVenue:
     """A connection to a venue's public REST interface; an async context manager."""
 
-    def __init__(self, library: Any, exchange: Any, settings: CcxtSettings) -> None:
+    def __init__(self, library: Any, exchange: Any, settings: CcxtVenueSettings) -> None:
         """Use `connect`."""
         self._library = library
         self._exchange = exchange
         self._settings = settings
         self._timeframe = self._find_timeframe()
 
+    @property
+    def library(self) -> Any:
+        """The library: where its errors are."""
+        return self._library
+
+    @property
+    def client(self) -> Any:
+        """The library's client of the venue."""
+        return self._exchange
+
+    @property
+    def timeframe(self) -> str:
+        """The library's word for the length of the bars."""
+        return self._timeframe
+
     @classmethod
-    async def connect(cls, settings: CcxtSettings) -> Self:
+    async def connect(cls, settings: CcxtVenueSettings) -> Self:
         """Loads ccxt and makes a client; no network is used yet.
 
         Raises:
@@ -61,7 +76,7 @@ class CcxtVenue:
         if settings.venue not in library.exchanges:
             raise SettingsError(
                 f"ingest.ccxt.venue: expected a venue that ccxt knows, found {settings.venue!r}"
-                + _nearest(settings.venue, library.exchanges)
+                + nearest(settings.venue, library.exchanges)
             )
         exchange = getattr(library, settings.venue)(_options(settings))
         if settings.endpoint:
@@ -93,7 +108,7 @@ class CcxtVenue:
             if name not in markets:
                 raise SettingsError(
                     f"ingest.ccxt.instruments: expected an instrument of {self._settings.venue}, "
-                    f"found {name!r}" + _nearest(name, markets)
+                    f"found {name!r}" + nearest(name, markets)
                 )
             rules = self._rules(markets[name])
             found[rules.id] = rules
@@ -243,14 +258,14 @@ def read_bar(row: Any, instrument: InstrumentId, interval_ns: int) -> BarClosed 
     )
 
 
-def _options(settings: CcxtSettings) -> dict[str, Any]:
+def _options(settings: CcxtVenueSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "number": str,
         "timeout": settings.timeout // NS_PER_MS,
         "enableRateLimit": True,
     }
-    if settings.venue.startswith("binance"):
-        # Without these ccxt asks four more hosts for markets that nobody wants here.
+    if settings.venue.startswith(("binance", "bybit")):
+        # Without these ccxt asks for markets that nobody wants here, some at other hosts.
         kinds = {"linear" if ":" in name else "spot" for name in settings.instruments}
         options["options"] = {
             "fetchMarkets": {"types": sorted(kinds)},
@@ -271,6 +286,7 @@ def _exact(value: Any, default: Decimal) -> Decimal:
     return default if value is None else parse_decimal(str(value))
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint at what somebody may have meant; "" if nothing is like it."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
     return f"; near: {', '.join(near)}" if near else ""

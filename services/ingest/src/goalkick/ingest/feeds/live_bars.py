@@ -1,13 +1,16 @@
-"""From what a venue answers, poll by poll, to steps: pure.
+"""From what venues tell to steps: pure.
 
 Decides what may be said and when: a moment is told once, when every instrument's bars up to it are
-known; whoever lags too long is declared stale and no longer waited for. Nothing is told twice,
-nothing out of order, and what is missing is said to be missing.
+known; whoever lags too long is declared stale and no longer waited for. Who is not heard is stale
+at once, and waited for all the same: its bars can be fetched. Nothing is told twice, nothing out of
+order, and what is missing is said to be missing.
 """
 
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+import msgspec
 
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import (
@@ -20,8 +23,15 @@ from goalkick.common.events.market import (
 from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
+from goalkick.ingest.settings import CcxtSettings
 
 _STREAM: Final = "bar"
+STALE_BARS: Final = 3
+"""Bars' length without a new bar after which the feed is stale, unless the settings say."""
+
+
+_LONGEST_WARMUP: Final = 50_000
+"""Bars that are fetched at most to go on where an earlier run stopped; the rest is a gap."""
 
 
 class _Stream:
@@ -32,22 +42,37 @@ class _Stream:
         known_ns: close of the last bar that has arrived; where they begin, before the first.
         waiting: bars that have arrived and were not told yet, oldest first.
         last_ns: close of the last bar there was, 0 before the first.
+        late: whether it lags so much that it is not waited for.
+        silent: whether nobody hears it now, however new its last bar is.
         stale: whether it was declared stale.
-        recovered: whether it caught up since, which is said with its newest bar.
+        recovered: whether it is well since, which is said with its newest bar, if one waits.
     """
 
-    __slots__ = ("known_ns", "last_ns", "recovered", "stale", "told_ns", "waiting")
+    __slots__ = (
+        "known_ns",
+        "last_ns",
+        "late",
+        "recovered",
+        "silent",
+        "stale",
+        "told_ns",
+        "waiting",
+    )
 
     def __init__(self, begins_ns: int, told_ns: int | None) -> None:
         self.known_ns = begins_ns
         self.told_ns = told_ns
         self.last_ns = told_ns or 0
         self.waiting: deque[BarClosed] = deque()
-        self.stale = self.recovered = False
+        self.late = self.silent = self.stale = self.recovered = False
 
 
 class LiveBars:
-    """Bars of several instruments on their way from a venue to the platform."""
+    """Bars of several instruments on their way from their venues to the platform.
+
+    Attributes:
+        changed: whether anything was learnt since `release`.
+    """
 
     def __init__(
         self,
@@ -78,6 +103,7 @@ class LiveBars:
         self._patient_until_ns = now_ns + stale_after_ns
         self._streams = {name: _Stream(begins_ns, told_ns) for name in self._rules}
         self._moment_ns = listing_ns
+        self.changed = True
 
     def listing(self) -> Step:
         """The first step: the instruments' rules; to be asked for before anything else."""
@@ -90,6 +116,41 @@ class LiveBars:
         """Where the next bar opens: the close of the last one that has arrived."""
         return self._streams[instrument].known_ns
 
+    @property
+    def moment_ns(self) -> int:
+        """The last moment that was told."""
+        return self._moment_ns
+
+    def silence(self, instrument: InstrumentId) -> None:
+        """An instrument is not heard any more: it is stale until `hear`."""
+        self._streams[instrument].silent = self.changed = True
+
+    def hear(self, instrument: InstrumentId) -> None:
+        """An instrument is heard again."""
+        self._streams[instrument].silent = False
+        self.changed = True
+
+    def reach(self, instrument: InstrumentId, time_ns: int) -> None:
+        """There is no bar of an instrument up to `time_ns` beside those that arrived."""
+        stream = self._streams[instrument]
+        time_ns -= time_ns % self._interval_ns
+        if time_ns > stream.known_ns:
+            stream.known_ns = time_ns
+            self.changed = True
+
+    def beside(self, events: Iterable[Event]) -> Step:
+        """What has no moment of its own, as a step right after the last one.
+
+        Not the clock's time: bars that are late lie before it and are still to come.
+        """
+        self._moment_ns += 1
+        return tuple(
+            sorted(
+                (msgspec.structs.replace(event, time_ns=self._moment_ns) for event in events),
+                key=_key,
+            )
+        )
+
     def add(self, instrument: InstrumentId, bars: Iterable[BarClosed]) -> None:
         """Takes what arrived, in order of time; what arrived before is passed over."""
         stream = self._streams[instrument]
@@ -97,9 +158,11 @@ class LiveBars:
             if bar.time_ns > stream.known_ns:
                 stream.known_ns = stream.last_ns = bar.time_ns
                 stream.waiting.append(bar)
+                self.changed = True
 
     def release(self, now_ns: int) -> list[Step]:
         """The steps that can be told at `now_ns` by the clock, in order of time."""
+        self.changed = False
         fallen_silent = self._judge(now_ns)
         steps: list[Step] = []
         until_ns = self._complete_until()
@@ -107,40 +170,39 @@ class LiveBars:
             if step := self._step(time_ns):
                 self._moment_ns = time_ns
                 steps.append(step)
-        if fallen_silent:
-            # Not the clock's time: the bars that are late lie before it and are still to come.
-            self._moment_ns += 1
-            steps.append(
-                tuple(
-                    FeedStale(
-                        time_ns=self._moment_ns,
-                        instrument=name,
-                        last_ns=self._streams[name].last_ns,
-                        stream=_STREAM,
-                    )
-                    for name in fallen_silent
-                )
-            )
+        well = [n for n, s in self._streams.items() if s.recovered and not s.waiting]
+        for name in well:
+            self._streams[name].recovered = False
+        news: list[Event] = [self._stale(name) for name in fallen_silent]
+        news += [FeedRecovered(time_ns=0, instrument=name, stream=_STREAM) for name in well]
+        if news:
+            steps.append(self.beside(news))
         return steps
+
+    def _stale(self, name: InstrumentId) -> FeedStale:
+        last_ns = self._streams[name].last_ns
+        return FeedStale(time_ns=0, instrument=name, last_ns=last_ns, stream=_STREAM)
 
     def _judge(self, now_ns: int) -> list[InstrumentId]:
         """Notes who lags and who has caught up; returns who lags now and did not before."""
         fallen_silent = []
         for name, stream in self._streams.items():
-            late = now_ns > max(stream.known_ns + self._stale_after_ns, self._patient_until_ns)
-            if late and not stream.stale:
+            patient_until_ns = max(stream.known_ns + self._stale_after_ns, self._patient_until_ns)
+            stream.late = now_ns > patient_until_ns
+            ill = stream.late or stream.silent
+            if ill and not stream.stale:
                 stream.stale = True
                 if not stream.recovered:
                     fallen_silent.append(name)
                 # A recovery that nobody was told of has not been.
                 stream.recovered = False
-            elif stream.stale and not late:
+            elif stream.stale and not ill:
                 stream.stale, stream.recovered = False, True
         return fallen_silent
 
     def _complete_until(self) -> int:
         """Time up to which every instrument that is waited for has its bars."""
-        awaited = [stream.known_ns for stream in self._streams.values() if not stream.stale]
+        awaited = [stream.known_ns for stream in self._streams.values() if not stream.late]
         return min(awaited) if awaited else max(s.known_ns for s in self._streams.values())
 
     def _next_time(self) -> int | None:
@@ -174,3 +236,41 @@ class LiveBars:
             missing=(bar.open_time_ns - from_ns) // self._interval_ns,
             stream=_STREAM,
         )
+
+
+def _key(event: Event) -> str:
+    return event.key
+
+
+def empty_bars(
+    settings: CcxtSettings,
+    rules: Mapping[InstrumentId, Instrument],
+    after_ns: int | None,
+    now_ns: int,
+) -> LiveBars:
+    """Bars that are to be fetched first: a warm-up, or what was missed.
+
+    Args:
+        settings: of the feed.
+        rules: the instruments.
+        after_ns: the last moment of an earlier run; None: there was none.
+        now_ns: the clock's time.
+    """
+    interval_ns = settings.interval
+    latest_ns = now_ns - now_ns % interval_ns
+    if after_ns is None:
+        told_ns = None
+        begins_ns = listing_ns = latest_ns - settings.warmup * interval_ns
+    else:
+        told_ns = after_ns - after_ns % interval_ns
+        begins_ns = max(told_ns, latest_ns - _LONGEST_WARMUP * interval_ns)
+        listing_ns = after_ns + 1
+    return LiveBars(
+        rules,
+        interval_ns,
+        settings.stale_after or STALE_BARS * interval_ns,
+        begins_ns=begins_ns,
+        told_ns=told_ns,
+        listing_ns=listing_ns,
+        now_ns=now_ns,
+    )
