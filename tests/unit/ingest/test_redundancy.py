@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -194,6 +195,12 @@ class TestTrades:
         assert copies.take(B, Tape([trade("odd-1")]), 0) == []
 
 
+def news(told: Iterable[Step | Tape]) -> list[Event]:
+    """What is told as moments and not on the tape; its time is that of the moment and left out."""
+    steps = [step for step in told if not isinstance(step, Tape)]
+    return [msgspec.structs.replace(event, time_ns=0) for step in steps for event in step]
+
+
 class TestStates:
     def test_a_quote_is_told_if_it_goes_on_from_the_last(self) -> None:
         copies = both()
@@ -206,26 +213,34 @@ class TestStates:
         copies.take(A, Tape([quote(1)]), 0)
         assert copies.take(A, Tape([gap(1, 1, "book")]), 0) == []
         assert len(copies.take(B, Tape([gap(1, 1, "book")]), 0)) == 1
-        recovered = FeedRecovered(time_ns=9, instrument=BTC, stream="book")
-        assert copies.take(A, Tape([recovered]), 0) == [Tape([recovered])]
+        recovered = FeedRecovered(time_ns=0, instrument=BTC, stream="book")
+        assert news(copies.take(A, Tape([recovered]), 0)) == [recovered]
         assert copies.take(B, Tape([recovered]), 0) == []
 
     def test_the_death_of_the_well_copy_tells_that_the_other_is_ill(self) -> None:
         copies = both()
         copies.take(A, Tape([gap(1, 1, "book")]), 0)
-        assert copies.lost(B, 0) == [Tape([gap(1, 1, "book")])]
+        (lost,) = news(copies.lost(B, 0))
+        assert lost == msgspec.structs.replace(gap(1, 1, "book"), time_ns=0)
 
     def test_a_copy_that_began_anew_recovers_by_speaking(self) -> None:
         copies = both()
         copies.take(A, Tape([quote(1)]), 0)
         copies.lost(A, 0)
-        (told,) = copies.lost(B, 0)
-        assert told == Tape(
-            [FeedStale(time_ns=SECOND + 1, instrument=BTC, last_ns=SECOND, stream="book")]
-        )
+        stale = FeedStale(time_ns=0, instrument=BTC, last_ns=SECOND, stream="book")
+        assert news(copies.lost(B, 0)) == [stale]
         copies.found(A)
-        (told,) = copies.take(A, Tape([quote(2)]), 0)
-        assert [type(event) for event in told] == [FeedRecovered, QuoteChanged]
+        step, tape = copies.take(A, Tape([quote(2)]), 0)
+        assert [type(event) for event in (*step, *tape)] == [FeedRecovered, QuoteChanged]
+
+    def test_what_is_to_be_known_of_the_tape_is_a_moment_after_the_last(self) -> None:
+        copies = both()
+        copies.take(A, listing(0), 0)
+        copies.take(A, [bar(0)], 0)
+        copies.lost(B, 0)
+        (step,) = copies.take(A, Tape([gap(1, 1, "book")]), 0)
+        assert [event.time_ns for event in step] == [MINUTE + 1]
+        assert copies.moment_ns == MINUTE + 1
 
 
 class TestMoments:

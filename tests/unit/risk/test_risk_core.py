@@ -278,6 +278,15 @@ class TestDoubt:
         desk.say(FeedRecovered(time_ns=MINUTE, instrument=BTC, stream="bar"))
         assert approved(desk.want(1.0)) == (Side.BUY, D(1))
 
+    def test_a_book_that_is_well_again_does_not_make_stale_bars_fresh(self) -> None:
+        desk = Desk()
+        desk.bar("100")
+        desk.say(FeedStale(time_ns=MINUTE, instrument=BTC, last_ns=0, stream="book"))
+        assert approved(desk.want(1.0)) == (Side.BUY, D(1))
+        desk.say(FeedStale(time_ns=MINUTE, instrument=BTC, last_ns=0, stream="bar"))
+        desk.say(FeedRecovered(time_ns=MINUTE, instrument=BTC, stream="book"))
+        assert refused(desk.want(1.0, strategy="b")).code is RefusalCode.STALE_DATA
+
     def test_an_old_price_is_stale_even_if_nobody_says_so(self) -> None:
         desk = Desk(max_data_age="90s")
         desk.bar("100")

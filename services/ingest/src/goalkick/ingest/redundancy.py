@@ -6,12 +6,13 @@ be in order, each for itself.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, groupby
 
 from goalkick.common.core.errors import InvalidDataError, SettingsError
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import (
     BarClosed,
+    BookChanged,
     BookSnapshotTaken,
     FeedRecovered,
     FeedStale,
@@ -31,7 +32,7 @@ from goalkick.ingest.redundant_moments import Moments
 
 _Stream = tuple[InstrumentId, str]
 _State = BookSnapshotTaken | QuoteChanged
-_TAPED = (TradePrinted, BookSnapshotTaken, QuoteChanged)
+_TAPED = (TradePrinted, BookSnapshotTaken, BookChanged, QuoteChanged)
 _Condition = FeedStale | FeedRecovered | GapDetected
 
 
@@ -138,7 +139,15 @@ class FirstCopy:
         self._ill[side].clear()
 
     def _told(self, events: Sequence[Event]) -> list[Step | Tape]:
-        return [Tape(events)] if events else []
+        """The tape; what is to be known of it (gaps, staleness) is a moment right after the last.
+
+        In the order of the events: a gap comes before what follows it.
+        """
+        told: list[Step | Tape] = []
+        for taped, run in groupby(events, lambda event: isinstance(event, _TAPED)):
+            together = tuple(run)
+            told.append(Tape(together) if taped else self._moments.beside(together))
+        return told
 
     def _sorted(
         self, side: int, step: Step, now_ns: int

@@ -95,6 +95,17 @@ class Moments:
         if fresh:
             self._at(max(time_ns, self.moment_ns + 1), now_ns).others += fresh
 
+    def beside(self, events: Iterable[Event]) -> Step:
+        """What is told at once, as a moment right after the last one that was told."""
+        self.moment_ns += 1
+        told = [msgspec.structs.replace(event, time_ns=self.moment_ns) for event in events]
+        if waiting := self._pending.pop(self.moment_ns, None):
+            # Its time is taken: what waited for it comes with the next one.
+            later = self._pending.setdefault(self.moment_ns + 1, waiting)
+            if later is not waiting:
+                later.others += waiting.others
+        return sorted(told, key=_by_key)
+
     def release(self, now_ns: int) -> list[Step]:
         """The steps that can be told now, in order of time."""
         steps: list[Step] = []

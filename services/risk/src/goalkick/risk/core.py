@@ -155,11 +155,14 @@ class RiskCore:
         return self._watch(event) if self._watches else ()
 
     def _on_stale(self, event: FeedStale) -> Sequence[Event]:
-        self._book(event.instrument).stale = True
+        # Prices come from bars: a silent book or tape says nothing about them, nor does its return.
+        if event.stream == "bar":
+            self._book(event.instrument).stale = True
         return ()
 
     def _on_recovered(self, event: FeedRecovered) -> Sequence[Event]:
-        self._book(event.instrument).stale = False
+        if event.stream == "bar":
+            self._book(event.instrument).stale = False
         return ()
 
     def _on_status(self, event: VenueStatusChanged) -> Sequence[Event]:

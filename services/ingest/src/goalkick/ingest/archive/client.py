@@ -16,8 +16,8 @@ from goalkick.common.core.errors import SettingsError, TransientError
 from goalkick.common.ports.clock import Clock
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 from goalkick.ingest.archive.pace import Pace
-from goalkick.ingest.feeds.retries import retry_delay_s
 from goalkick.ingest.feeds.ccxt_venue import CcxtVenue, nearest
+from goalkick.ingest.feeds.retries import retry_delay_s
 from goalkick.ingest.settings import CcxtVenueSettings
 
 Answer = TypeVar("Answer")

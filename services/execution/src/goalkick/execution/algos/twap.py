@@ -1,0 +1,19 @@
+"""Time-weighted: equal parts over the parent's time."""
+
+from decimal import Decimal
+
+from goalkick.execution.algos.schedule import ScheduledAlgo, ScheduleParams
+
+
+class TwapParams(ScheduleParams):
+    """Parameters of `Twap`."""
+
+
+class Twap(ScheduledAlgo[TwapParams]):
+    """Trades the same quantity in each slice, so that it gets about the average price over time."""
+
+    name = "twap"
+
+    def share(self, slices: int) -> Decimal:
+        """Even."""
+        return Decimal(slices) / self.params.slices
