@@ -207,7 +207,7 @@ def default_of(field: FieldInfo) -> Any:
 
 
 def spelled(field: FieldInfo, value: object) -> str:
-    """A field's value as it is written in a configuration file; of a map, just the keys."""
+    """A field's value as it is written in a configuration file; of a map of sections, the keys."""
     if _is_duration(field.metadata) and isinstance(value, int) and value:
         return format_duration(value)
     return _spelled(value)
@@ -223,7 +223,9 @@ def _spelled(value: object) -> str:
     if isinstance(value, tuple | list):
         return f"[{', '.join(map(_spelled, value))}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(map(_spelled, value))}}}"
+        sections = any(isinstance(inner, BaseModel) for inner in value.values())
+        entries = value if sections else (f"{k}: {_spelled(v)}" for k, v in value.items())
+        return f"{{{', '.join(map(str, entries))}}}"
     return str(value)
 
 

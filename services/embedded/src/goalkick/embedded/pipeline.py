@@ -90,7 +90,7 @@ class Pipeline:
 
     def set_clock(self, now_ns: int) -> None:
         """Before `feed`: what the clock says, for decisions about the past must not be placed."""
-        self._outside.now_ns = now_ns
+        self._outside.set_clock(now_ns)
 
     def commands(self) -> Sequence[VenueEvent]:
         """Takes what the venue outside is to do; to be saved before it is done."""
