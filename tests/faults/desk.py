@@ -8,7 +8,6 @@ true.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -23,7 +22,7 @@ from goalkick.common.events.market import InstrumentListed
 from goalkick.common.events.order import CancelRequested, OrderApproved, OrderPartiallyFilled
 from goalkick.common.events.venue import PlaceOrder, VenueEvent
 from goalkick.common.ports.state import StateStore
-from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order_id
+from goalkick.common.values.ids import InstrumentId, client_order_id
 from goalkick.common.values.instruments import Instrument
 from goalkick.execution.ledger import Ledger
 from goalkick.execution.live import LiveExecution
@@ -47,7 +46,7 @@ QUICK: dict[str, Any] = {
     "retry_delay": "20ms",
     "max_retry_delay": "200ms",
 }
-"""Windows that are short, so that doubt ends soon; their order of length is that of the real ones."""
+"""Short windows, so that doubt ends soon; the longer ones are the real ones that are longer."""
 
 DESK_POINTS: Final = (
     "before intent",
@@ -194,7 +193,7 @@ class Desk:
         return self.core.execution.ledger
 
     @property
-    def working(self) -> Mapping[ClientOrderId, str]:
+    def working(self) -> Mapping[str, str]:
         """Where the orders stand that have not ended."""
         return {handle: order.status for handle, order in self.core.execution.working.items()}
 
@@ -253,8 +252,8 @@ class Desk:
         while True:
             answers = await self.venue.answers()
             reports = self.core.answer(answers, time.time_ns())
-            for handle in dict.fromkeys(answer.client_order_id for answer in answers):
-                self._at("before commit", handle)
+            for answer in answers:
+                self._at("before commit", getattr(answer, "client_order_id", ""))
             self._carry_out(reports)
             for report in reports:
                 if isinstance(report, OrderPartiallyFilled):
@@ -272,4 +271,3 @@ class Desk:
                 self._at("after intent", command.client_order_id)
             self.venue.carry_out(command)
         self.changed.set()
-

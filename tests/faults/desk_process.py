@@ -114,9 +114,9 @@ async def _work(connection: socket.socket) -> None:
     begin = read_to_desk(await inputs.readline())
     if not isinstance(begin, Begin):
         raise TypeError(f"expected the beginning, found {begin}")
-    with Path(begin.log).open("ab", buffering=0) as log:
-        os.dup2(log.fileno(), sys.stdout.fileno())
-        os.dup2(log.fileno(), sys.stderr.fileno())
+    log = os.open(begin.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, sys.stdout.fileno())
+    os.dup2(log, sys.stderr.fileno())
     await DeskProcess(begin, output).serve(inputs)
     with contextlib.suppress(ConnectionError):
         await output.drain()

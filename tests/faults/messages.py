@@ -99,6 +99,9 @@ class Books(msgspec.Struct, frozen=True, tag="books"):
 ToDesk = Begin | Input | StopAlso | AskBooks
 FromDesk = Hello | Opened | Told | Stopped | Failed | Books
 
+_TO_DESK: msgspec.json.Decoder[ToDesk] = msgspec.json.Decoder(ToDesk)
+_FROM_DESK: msgspec.json.Decoder[FromDesk] = msgspec.json.Decoder(FromDesk)
+
 LIMIT = 1 << 24
 """Longest line, bytes."""
 
@@ -110,9 +113,9 @@ def write(message: ToDesk | FromDesk) -> bytes:
 
 def read_to_desk(line: bytes) -> ToDesk:
     """The message of a line."""
-    return msgspec.json.decode(line, type=ToDesk)
+    return _TO_DESK.decode(line)
 
 
 def read_from_desk(line: bytes) -> FromDesk:
     """The message of a line."""
-    return msgspec.json.decode(line, type=FromDesk)
+    return _FROM_DESK.decode(line)

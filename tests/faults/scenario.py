@@ -25,6 +25,20 @@ NO_FAULT: Final = "F16"
 """It arms nothing: the account's own other order does it, see `Expire`."""
 FAULTS: Final = tuple(name for name in PRESETS if name not in ELSEWHERE)
 
+_TOGETHER: Final = {
+    "F11-handshake": ("F1",),
+    "F18": ("F1",),
+    "F18-ack": ("F1-close",),
+    "F18-user": ("F1",),
+    "F18-user-ack": ("F14-cut",),
+    "F21": ("F4", "F8"),
+}
+"""What else has to happen for a fault to strike: a stream begins anew, an order is asked about."""
+_OF_ORDERS: Final = ("F3", "F4", "F6", "F7", "F8", "F15", "F16", "F19", "F20", "F21", "F22")
+"""These strike what a new order leads to, so they mostly come before one."""
+_OF_FRAMES: Final = frozenset({"F6", "F7", "F19", "F19-list", "F19-event"})
+"""These strike one frame; some of the first ones are let pass."""
+
 Kind = Literal["market", "sweep", "rest", "cross", "refused"]
 """`market` trades at once, `sweep` at several prices, `rest` waits inside the spread, `cross`
 trades in part and waits with the rest, `refused` is too small for the venue."""
@@ -70,10 +84,12 @@ class Upset(msgspec.Struct, frozen=True, tag="upset"):
     Attributes:
         fault: its name.
         lasts_s: seconds until it is lifted, if it does not end by itself.
+        skip: how many matches pass untouched first.
     """
 
     fault: str
     lasts_s: float
+    skip: int = 0
 
 
 class Kill(msgspec.Struct, frozen=True, tag="kill"):
@@ -127,6 +143,16 @@ def make(seed: int) -> Scenario:
     return _Maker(seed).make()
 
 
+def together(upset: Upset) -> list[Act]:
+    """A fault with what else has to happen so that it strikes."""
+    beside = _TOGETHER.get(upset.fault, ())
+    return [
+        upset,
+        *(Upset(each, upset.lasts_s) for each in beside),
+        *([Pause(0.15)] if beside else []),
+    ]
+
+
 class _Maker:
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -138,12 +164,12 @@ class _Maker:
     def make(self) -> Scenario:
         chance = self._random
         count = chance.choice((1, 2, 2, 3, 3, 4, 5))
-        upsets = [self._upset(FAULTS[self._seed % len(FAULTS)])]
+        upsets = [self._seed % len(FAULTS)]
         while chance.random() < 0.4 and len(upsets) < 3:
-            upsets.append(self._upset(chance.choice(FAULTS)))
-        by_order: list[list[Upset]] = [[] for _ in range(count)]
+            upsets.append(chance.randrange(len(FAULTS)))
+        by_order: list[list[str]] = [[] for _ in range(count)]
         for upset in upsets:
-            chance.choice(by_order).append(upset)
+            chance.choice(by_order).append(FAULTS[upset])
         for each in by_order:
             self._live_through(each)
         return Scenario(
@@ -153,21 +179,32 @@ class _Maker:
             lively=chance.random() < 0.25,
         )
 
-    def _upset(self, fault: str) -> Upset:
-        return Upset(fault, round(self._random.uniform(0.1, 1.2), 2))
+    def _upset(self, fault: str) -> tuple[str, list[Act]]:
+        """When a fault comes, and what it is."""
+        chance = self._random
+        moments = ("before", "before", "before", "during", "after")
+        if fault.partition("-")[0] not in _OF_ORDERS:
+            moments = ("before", "during", "during", "after", "after")
+        skip = chance.randrange(3) if fault in _OF_FRAMES else 0
+        upset = Upset(fault, round(chance.uniform(0.1, 1.2), 2), skip)
+        return chance.choice(moments), together(upset)
 
-    def _live_through(self, upsets: Sequence[Upset]) -> None:
+    def _live_through(self, faults: Sequence[str]) -> None:
         """One order from its approval to its end, or left to go on beside the next one."""
         chance, number = self._random, self._orders
         self._orders += 1
-        place = self._place()
-        moments = [(chance.choice(("before", "during", "after")), upset) for upset in upsets]
+        moments = [self._upset(fault) for fault in faults]
 
         def strike(moment: str) -> None:
-            self._acts += [upset for when, upset in moments if when == moment]
+            for when, upsets in moments:
+                self._acts += upsets if when == moment else ()
 
-        if self._kills < 2 and chance.random() < 0.55:
-            self._kill(number, place.kind)
+        kill = self._kills < 2 and chance.random() < 0.55
+        point = self._point() if kill else ""
+        place = self._place(point, "F20" in faults)
+        if kill:
+            self._acts.append(Kill(number, point, round(chance.uniform(0, 0.3), 3)))
+            self._kills += 1
         strike("before")
         self._acts.append(place)
         if chance.random() < 0.3:
@@ -176,13 +213,24 @@ class _Maker:
         if chance.random() < 0.7:
             self._acts.append(Await(number, "known"))
         strike("after")
-        self._then(number, place.kind)
+        self._then(number, place.kind, "F20" in faults)
 
-    def _place(self) -> Place:
+    def _point(self) -> str:
+        """Counted through over the seeds, so that each point gets its share."""
+        count = self._seed + self._seed // len(FAULTS)
+        return POINTS[count % len(POINTS)] if not self._kills else self._random.choice(POINTS)
+
+    def _place(self, point: str, raced: bool) -> Place:
+        """An order that gets to the point at which it is to be killed."""
         chance = self._random
-        kind: Kind = chance.choice(
-            ("market", "market", "sweep", "rest", "rest", "rest", "cross", "cross", "refused")
-        )
+        kinds: Sequence[Kind] = ("market", "market", "sweep", "rest", "rest", "cross", "cross")
+        if raced:
+            kinds = ("rest",)
+        elif point == "mid fill":
+            kinds = ("sweep", "sweep", "cross")
+        elif point != BEFORE_ACK:
+            kinds = (*kinds, "refused")
+        kind = chance.choice(kinds)
         if kind == "refused":
             quantity = Decimal("0.000001")
         elif kind == "sweep":
@@ -193,20 +241,13 @@ class _Maker:
             quantity = Decimal(chance.randint(100, 5000)) / 100_000
         return Place(kind, chance.choice(("buy", "sell")), quantity)
 
-    def _kill(self, number: int, kind: Kind) -> None:
-        chance = self._random
-        possible = [point for point in POINTS if point != "mid fill" or kind in _IN_PARTS]
-        if kind == "refused":
-            possible = [point for point in possible if point != BEFORE_ACK]
-        # Counted through over the seeds where it is possible, so that each point gets its share.
-        wanted = POINTS[(self._seed // 3 + self._kills) % len(POINTS)]
-        point = wanted if wanted in possible else chance.choice(possible)
-        self._acts.append(Kill(number, point, round(chance.uniform(0, 0.3), 3)))
-        self._kills += 1
-
-    def _then(self, number: int, kind: Kind) -> None:
+    def _then(self, number: int, kind: Kind, raced: bool) -> None:
         """What becomes of an order that rests; nothing, for one that is left to the end."""
         if kind not in ("rest", "cross"):
+            return
+        if raced:
+            self._acts += (Await(number, "known"), Cancel(number), Pause(0.1))
+            self._acts += (Fill(number, Decimal(1)), Await(number, "ended"))
             return
         share = Decimal(self._random.randint(10, 90)) / 100
         fates: tuple[Callable[[], Sequence[Act]], ...] = (
@@ -222,6 +263,3 @@ class _Maker:
         self._acts += self._random.choice(fates)()
         if self._random.random() < 0.5:
             self._acts.append(Await(number, "ended"))
-
-
-_IN_PARTS: Final = frozenset({"sweep", "rest", "cross"})

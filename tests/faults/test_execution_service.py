@@ -16,8 +16,10 @@ from goalkick.common.events.order import (
     OrderApproved,
     OrderFilled,
     OrderIntended,
+    OrderKind,
     OrderRejected,
 )
+from goalkick.common.events.venue import PlaceOrder, VenueRejected
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.envelope import read_event
 from goalkick.common.runtime.outside import OutsideWorker
@@ -26,7 +28,13 @@ from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Output
 from goalkick.common.runtime.wiring import Service
 from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS, partition_of
-from goalkick.common.values.ids import AccountId, StrategyId, client_order_id, derive_id
+from goalkick.common.values.ids import (
+    AccountId,
+    ClientOrderId,
+    StrategyId,
+    client_order_id,
+    derive_id,
+)
 from goalkick.execution.live import LiveExecution
 from goalkick.execution.settings import ExecutionSettings, VenueSettings
 from goalkick.execution.venues.binance import BinanceDialect
@@ -244,6 +252,41 @@ async def test_a_copy_whose_membership_is_not_confirmed_may_not_act(world: World
     async with asyncio.timeout(PATIENCE_S):
         while copy.worker.may_act():
             await world.broker.arrival(0.05)
+    before = len(world.reports())
     world.approve()
-    await world.until(OrderIntended, 1)
-    assert world.orders() == []
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(1):
+            await world.until(OrderIntended, 1)
+    assert (world.orders(), len(world.reports())) == ([], before)
+
+
+async def test_an_order_that_waits_to_be_signed_when_the_lease_ends_is_never_sent(
+    server: VenueServer,
+) -> None:
+    settings = VenueSettings(
+        endpoint=server.binance_url,
+        key=Secret("env:KEY", KEY),
+        secret=Secret("env:SECRET", SECRET),
+        **QUICK,
+    )
+    venue = CcxtVenue(settings, BinanceDialect(), "main", may_place=lambda: False)
+    await venue.start()
+    try:
+        venue.carry_out(
+            PlaceOrder(
+                time_ns=1,
+                client_order_id=ClientOrderId("gk-1"),
+                instrument=BTC,
+                side=Side.BUY,
+                quantity=Decimal("0.01"),
+                kind=OrderKind.MARKET,
+            )
+        )
+        async with asyncio.timeout(PATIENCE_S):
+            answers: list[Event] = []
+            while not any(isinstance(answer, VenueRejected) for answer in answers):
+                answers += await venue.answers()
+    finally:
+        await venue.close()
+    assert "lease has run out" in next(a.reason for a in answers if isinstance(a, VenueRejected))
+    assert server.exchange.ledger().accounts["main"].orders == []

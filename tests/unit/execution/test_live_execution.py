@@ -15,6 +15,7 @@ from goalkick.common.events.market import InstrumentListed
 from goalkick.common.events.order import (
     BalanceChanged,
     CancelRequested,
+    ExternalFillSeen,
     Fill,
     OrderAccepted,
     OrderApproved,
@@ -119,7 +120,7 @@ def test_says_what_it_intends_and_sets_the_command_aside_for_the_shell() -> None
 
 def test_a_decision_about_the_past_is_not_placed() -> None:
     live = desk()
-    live.now_ns = 100
+    live.set_clock(100)
     late = msgspec.structs.replace(approved(), expires_at_ns=100)
     (report,) = live.handlers[OrderApproved](late)
     assert isinstance(report, OrderRejected)
@@ -206,9 +207,12 @@ def test_a_fee_in_a_third_currency_touches_neither_cash_nor_position() -> None:
     assert (ledger.positions[BTC].quantity, ledger.cash) == (D(1), SETTINGS.initial_cash - 100)
 
 
-def test_news_of_an_order_that_nobody_placed_is_refused() -> None:
-    with pytest.raises(InvariantError, match="expected news of an order of ours"):
-        desk().answer([accepted], 8)
+def test_an_order_with_a_name_of_ours_that_nobody_here_placed_is_external() -> None:
+    live = desk()
+    assert live.answer([accepted, unreachable, not_found, cancelled], 8) == []
+    (seen,) = live.answer([traded("1", "0.4"), traded("1", "0.4")], 8)
+    assert isinstance(seen, ExternalFillSeen)
+    assert live.execution.ledger.positions == {}
 
 
 def test_a_trade_larger_than_the_order_is_refused() -> None:

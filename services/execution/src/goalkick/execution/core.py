@@ -36,16 +36,16 @@ from goalkick.common.events.venue import (
     QueryOrder,
     VenueAccepted,
     VenueClosed,
-    VenueEvent,
     VenueNotFound,
+    VenueOrderEvent,
     VenueRejected,
     VenueTraded,
     VenueUnreachable,
 )
-from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order_id
+from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order_id, name_of
 from goalkick.common.values.money import ZERO
 from goalkick.execution.ledger import Ledger, Position
-from goalkick.execution.order_state import Order, OrderStatus
+from goalkick.execution.order_state import Order, OrderStatus, flaw_of
 from goalkick.execution.settings import ExecutionSettings
 
 _CORE = "execution/1"
@@ -70,7 +70,14 @@ class _State(msgspec.Struct):
 
 
 class ExecutionCore:
-    """Answers for the orders of one account."""
+    """Answers for the orders of one account.
+
+    Attributes:
+        now_ns: the clock's time where a shell with a real venue says it, else 0: a decision about
+            prices of the past may have expired when it arrives. UTC ns.
+    """
+
+    now_ns = 0
 
     def __init__(self, settings: ExecutionSettings) -> None:
         """Starts with the opening balance and no orders."""
@@ -106,6 +113,24 @@ class ExecutionCore:
         """Orders that have not ended; to be read, not changed."""
         return self._state.working
 
+    def knows(self, handle: ClientOrderId) -> bool:
+        """Whether an order is or was ours, as far back as is remembered."""
+        return handle in self._state.working or handle in self._finished
+
+    def base_of(self, instrument: InstrumentId) -> str:
+        """What an instrument trades: by its rules, or by its name where they are not known yet."""
+        known = self._state.bases.get(instrument)
+        return known or name_of(instrument).partition("/")[0]
+
+    def query(self, order: Order, time_ns: int) -> QueryOrder:
+        """The question what became of an order."""
+        return QueryOrder(
+            time_ns=time_ns,
+            client_order_id=order.approved.client_order_id,
+            instrument=order.approved.instrument,
+            known=order.was_there,
+        )
+
     def snapshot(self) -> bytes:
         """Ledger, working orders and the ids of finished ones."""
         self._state.finished = list(self._finished)
@@ -132,9 +157,12 @@ class ExecutionCore:
         handle = approved.client_order_id
         if handle in self._state.working or handle in self._finished:
             return ()
-        if 0 < approved.expires_at_ns <= approved.time_ns:
+        if 0 < approved.expires_at_ns <= max(approved.time_ns, self.now_ns):
             self._remember(handle)
             return (self._rejected(approved, approved.time_ns, "expired before it was placed"),)
+        if flaw := flaw_of(approved):
+            self._remember(handle)
+            return (self._rejected(approved, approved.time_ns, flaw),)
         self._state.working[handle] = Order(approved)
         return (
             OrderIntended(
@@ -154,6 +182,7 @@ class ExecutionCore:
                 limit_price=approved.limit_price,
                 stop_price=approved.stop_price,
                 reduce_only=approved.reduce_only,
+                time_in_force=approved.time_in_force,
             ),
         )
 
@@ -173,10 +202,12 @@ class ExecutionCore:
 
     def _on_accepted(self, answer: VenueAccepted) -> Sequence[Event]:
         order = self._order(answer)
-        if order is None or order.status not in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
+        if order is None:
+            return self._take_back(answer)
+        order.venue_order_id = answer.venue_order_id
+        if order.status not in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
             return ()
         order.advance(OrderStatus.ACCEPTED)
-        order.venue_order_id = answer.venue_order_id
         return (
             OrderAccepted(
                 time_ns=answer.time_ns,
@@ -187,10 +218,29 @@ class ExecutionCore:
             ),
         )
 
+    def _take_back(self, answer: VenueAccepted) -> Sequence[Event]:
+        """The venue has an order that counts as rejected: nobody reckons with it, so it must go."""
+        order = self._state.recent.get(answer.client_order_id)
+        if order is None or order.status is not OrderStatus.REJECTED:
+            return ()
+        return (
+            CancelOrder(
+                time_ns=answer.time_ns,
+                client_order_id=answer.client_order_id,
+                instrument=answer.instrument,
+                venue_order_id=answer.venue_order_id,
+            ),
+        )
+
     def _on_rejected(self, answer: VenueRejected) -> Sequence[Event]:
         order = self._order(answer)
         if order is None:
             return ()
+        if order.filled:
+            # Whatever the venue calls it: the rest of a traded order does not wait any more.
+            order.advance(OrderStatus.EXPIRED)
+            self._finish(order)
+            return (OrderExpired(filled=order.filled, **self._about(order, answer)),)
         order.advance(OrderStatus.REJECTED)
         self._finish(order)
         return (self._rejected(order.approved, answer.time_ns, answer.reason),)
@@ -249,11 +299,7 @@ class ExecutionCore:
         order = self._order(answer)
         if order is None:
             return ()
-        query = QueryOrder(
-            time_ns=answer.time_ns,
-            client_order_id=answer.client_order_id,
-            instrument=answer.instrument,
-        )
+        query = self.query(order, answer.time_ns)
         if order.status is OrderStatus.UNKNOWN:
             return (query,)
         order.advance(OrderStatus.UNKNOWN)
@@ -264,8 +310,11 @@ class ExecutionCore:
         order = self._order(answer)
         if order is None:
             return ()
-        if order.venue_order_id or order.filled:
-            # It had the order once: that it does not know it now is no evidence of anything.
+        if order.was_there:
+            # It had the order once: that it does not know it now is no evidence of anything. It is
+            # asked about again with every comparison; more questions would only repeat this.
+            if order.status is OrderStatus.UNKNOWN:
+                return ()
             doubt = VenueUnreachable(
                 time_ns=answer.time_ns,
                 client_order_id=answer.client_order_id,
@@ -283,14 +332,14 @@ class ExecutionCore:
         ledger, quantity, fee = self._state.ledger, trade.quantity, trade.fee
         if trade.fee_currency == self._currency:
             return ledger.book(trade.instrument, trade.side, quantity, trade.price, fee)
-        if trade.fee_currency == self._state.bases.get(trade.instrument):
+        if trade.fee_currency == self.base_of(trade.instrument):
             return ledger.book_fee_in_kind(trade.instrument, trade.side, quantity, trade.price, fee)
         ledger.other_fees[trade.fee_currency] = (
             ledger.other_fees.get(trade.fee_currency, ZERO) + fee
         )
         return ledger.book(trade.instrument, trade.side, quantity, trade.price, ZERO)
 
-    def _order(self, answer: VenueEvent) -> Order | None:
+    def _order(self, answer: VenueOrderEvent) -> Order | None:
         """The order that an answer is about; None if it ended before.
 
         Raises:

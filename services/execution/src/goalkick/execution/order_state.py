@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from goalkick.common.core.errors import InvariantError
-from goalkick.common.events.order import OrderApproved
+from goalkick.common.events.order import OrderApproved, TimeInForce
 from goalkick.common.values.money import ZERO
 
 
@@ -32,7 +32,8 @@ LEGAL: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
     {
         # A venue may trade or close an order before its acceptance reaches us.
         _S.INTENDED: frozenset({_S.ACCEPTED, _S.REJECTED, _S.UNKNOWN, *_ENDS}),
-        _S.ACCEPTED: frozenset({_S.UNKNOWN, *_ENDS}),
+        # A venue may acknowledge first and judge afterwards.
+        _S.ACCEPTED: frozenset({_S.UNKNOWN, _S.REJECTED, *_ENDS}),
         _S.PARTIALLY_FILLED: frozenset({_S.UNKNOWN, *_ENDS}),
         # Only the venue's evidence leads out of the unknown.
         _S.UNKNOWN: frozenset({_S.ACCEPTED, _S.REJECTED, *_ENDS}),
@@ -66,6 +67,11 @@ class Order(msgspec.Struct):
     def remaining(self) -> Decimal:
         """Still to be traded, in base currency."""
         return self.approved.quantity - self.filled
+
+    @property
+    def was_there(self) -> bool:
+        """Whether the venue has had it for certain."""
+        return bool(self.venue_order_id or self.filled)
 
     @property
     def finished(self) -> bool:
@@ -109,3 +115,18 @@ class Order(msgspec.Struct):
         self.filled += quantity
         self.trades.append(trade_id)
         return True
+
+
+def flaw_of(approved: OrderApproved) -> str:
+    """What is wrong with the order itself, whatever the venue; "" if nothing is."""
+    kind, how = approved.kind, approved.time_in_force
+    for name, price, needed in (
+        ("limit", approved.limit_price, kind.has_limit),
+        ("stop", approved.stop_price, kind.waits),
+    ):
+        if (price is not None) != needed:
+            wanted = "a price" if needed else "no price"
+            return f"a {kind} order: expected {wanted} for its {name}, found {price}"
+    if not kind.has_limit and how is not TimeInForce.UNTIL_CANCELLED:
+        return f"a {kind} order: expected no time in force, found {how}"
+    return ""

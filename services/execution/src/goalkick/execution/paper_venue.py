@@ -13,15 +13,15 @@ from goalkick.common.core.machine import Handler
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event, Side
 from goalkick.common.events.market import BarClosed, InstrumentListed, QuoteChanged
-from goalkick.common.events.order import OrderKind
+from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.events.venue import (
     CancelOrder,
     PlaceOrder,
     QueryOrder,
     VenueAccepted,
     VenueClosed,
-    VenueEvent,
     VenueNotFound,
+    VenueOrderEvent,
     VenueRejected,
     VenueTraded,
 )
@@ -32,6 +32,9 @@ from goalkick.execution.fill_models import Meeting, meeting, slipped
 from goalkick.execution.settings import ExecutionSettings
 
 _CORE = "paper_venue/2"
+
+TAKEN = (OrderKind.MARKET, OrderKind.LIMIT, OrderKind.STOP)
+"""What trades here; bars do not show enough to do more without guessing."""
 
 
 class _Resting(msgspec.Struct):
@@ -229,6 +232,10 @@ class PaperVenueCore:
         rules = self._state.rules.get(order.instrument)
         if rules is None:
             return f"{order.instrument} is not listed here"
+        return _unknown_kind(order) or self._breach(order, rules)
+
+    def _breach(self, order: PlaceOrder, rules: Instrument) -> str:
+        """Which of the instrument's rules an order breaks; "" if none."""
         if rules.quote != self._settings.currency:
             return (
                 f"{order.instrument} is paid in {rules.quote}, the account holds "
@@ -261,7 +268,7 @@ class PaperVenueCore:
         bar = self._state.bars.get(instrument)
         return None if bar is None else bar.close
 
-    def _find(self, about: VenueEvent) -> _Resting | None:
+    def _find(self, about: VenueOrderEvent) -> _Resting | None:
         for resting in self._state.book.get(about.instrument, ()):
             if resting.order.client_order_id == about.client_order_id:
                 return resting
@@ -278,7 +285,18 @@ def _sums_up(bar: BarClosed, last: BarClosed) -> bool:
     return bar.open_time_ns < last.time_ns
 
 
-def _answer(kind: Callable[..., Event], about: VenueEvent, time_ns: int, **fields: object) -> Event:
+def _unknown_kind(order: PlaceOrder) -> str:
+    if order.kind in TAKEN and order.time_in_force is TimeInForce.UNTIL_CANCELLED:
+        return ""
+    return (
+        f"expected an order of kind {', '.join(TAKEN)} that waits until it is cancelled, "
+        f"found {order.kind}, {order.time_in_force}"
+    )
+
+
+def _answer(
+    kind: Callable[..., Event], about: VenueOrderEvent, time_ns: int, **fields: object
+) -> Event:
     handle: ClientOrderId = about.client_order_id
     return kind(time_ns=time_ns, client_order_id=handle, instrument=about.instrument, **fields)
 

@@ -60,16 +60,22 @@ def build(settings: ExecutionServiceSettings, around: Surroundings) -> Pump:
     execution = settings.execution
     if settings.trading.mode == "live":
         service = Service("execution", lambda: LiveExecution(execution), account=execution.account)
-        return OutsideWorker(
+
+        def may_place() -> bool:
+            return worker.may_act()
+
+        venue = build_venue(execution, os.environ, may_place)
+        worker = OutsideWorker(
             around.bus,
             service,
-            build_venue(execution, os.environ),
+            venue,
             settings.runtime,
             around.clock,
             around.meter,
             around.instance,
             settings.grace,
         )
+        return worker
     service = Service(
         "execution",
         lambda: PaperExecution(execution),

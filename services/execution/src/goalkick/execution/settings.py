@@ -11,12 +11,13 @@ from goalkick.common.values.money import ONE, ZERO
 from goalkick.common.values.time import NS_PER_SECOND
 
 FillModel = Literal["next_open", "touch", "path"]
+VenueName = Literal["binance", "bybit"]
 
 
 class VenueSettings(Settings):
     """The venue that live orders go to; read only with `trading.mode: live`."""
 
-    name: Literal["binance"] = Field("binance", description="ccxt's name of the venue")
+    name: VenueName = Field("binance", description="the venue, by ccxt's name of it")
     endpoint: str | None = Field(
         None,
         pattern=r"^https?://[^/]+$",
@@ -52,7 +53,8 @@ class VenueSettings(Settings):
     compare_every: Duration = Field(
         30 * NS_PER_SECOND,
         gt=0,
-        description="how often every order under way is asked about, whatever the stream said",
+        description="how often every order under way is asked about and holdings are compared, "
+        "whatever the stream said",
     )
     keep_alive: Duration = Field(
         5 * NS_PER_SECOND,

@@ -19,11 +19,41 @@ from goalkick.common.values.ids import (
 
 
 class OrderKind(StrEnum):
-    """How an order trades."""
+    """How an order trades.
+
+    A stop waits until the market has moved against the side that it is on (up for a buy), a
+    take-profit until it has moved with it; then it trades as a market or a limit order.
+    """
 
     MARKET = "market"
     LIMIT = "limit"
     STOP = "stop"
+    STOP_LIMIT = "stop_limit"
+    TAKE_PROFIT = "take_profit"
+    TAKE_PROFIT_LIMIT = "take_profit_limit"
+
+    @property
+    def has_limit(self) -> bool:
+        """Whether it needs a limit price."""
+        return self in (OrderKind.LIMIT, OrderKind.STOP_LIMIT, OrderKind.TAKE_PROFIT_LIMIT)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it needs a stop price, which the market must reach first."""
+        return self not in (OrderKind.MARKET, OrderKind.LIMIT)
+
+
+class TimeInForce(StrEnum):
+    """What becomes of the part of an order that does not trade at once."""
+
+    UNTIL_CANCELLED = "until_cancelled"
+    """It waits in the book."""
+    IMMEDIATE = "immediate"
+    """It expires (IOC)."""
+    ALL_OR_NOTHING = "all_or_nothing"
+    """The whole order trades at once or expires (FOK)."""
+    POST_ONLY = "post_only"
+    """It waits in the book; an order that would trade at once is refused instead."""
 
 
 class RefusalCode(StrEnum):
@@ -95,9 +125,10 @@ class OrderApproved(AccountEvent, frozen=True, kw_only=True):
         client_order_id: the handle that the venue will know it by.
         strategy: on whose behalf.
         quantity: in base currency; a positive multiple of the lot size.
-        limit_price: for a limit order, in quote currency.
-        stop_price: for a stop order, in quote currency.
+        limit_price: for an order with a limit, in quote currency.
+        stop_price: what the market must reach first, in quote currency.
         reduce_only: may only bring the position nearer to zero.
+        time_in_force: what becomes of what does not trade at once; of limit orders only.
         expires_at_ns: execution must not send it from this time on; 0 = never.
         reason: for people; short.
     """
@@ -115,6 +146,7 @@ class OrderApproved(AccountEvent, frozen=True, kw_only=True):
     reduce_only: bool = False
     expires_at_ns: int = 0
     reason: str = ""
+    time_in_force: TimeInForce = TimeInForce.UNTIL_CANCELLED
 
     def natural_key(self) -> str:
         """The order's id."""
@@ -266,3 +298,78 @@ class BalanceChanged(AccountEvent, frozen=True, kw_only=True):
     def natural_key(self) -> str:
         """Account, currency and cause."""
         return f"{self.account}|{self.currency}|{self.cause}"
+
+
+class ExternalOrderSeen(AccountEvent, frozen=True, kw_only=True):
+    """The account has an order at the venue that is none of ours. Said once for each; untouched.
+
+    Attributes:
+        venue_order_id: the venue's own id of it.
+        client_order_id: what whoever placed it calls it; "" where nobody said.
+        quantity: all of it, in base currency; 0 where the venue counts it in quote currency.
+        filled: traded when it was first seen, in base currency.
+        limit_price: in quote currency; None: it has none.
+        kind: in the venue's words.
+    """
+
+    instrument: InstrumentId
+    venue_order_id: str
+    client_order_id: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    kind: str
+    limit_price: Decimal | None = None
+
+    def natural_key(self) -> str:
+        """Account, instrument and the venue's order id."""
+        return f"{self.account}|{self.instrument}|{self.venue_order_id}"
+
+
+class ExternalFillSeen(AccountEvent, frozen=True, kw_only=True):
+    """An order of the account that is none of ours was traded. Said once for each trade id.
+
+    Attributes:
+        venue_order_id: the venue's own id of the order.
+        trade_id: the venue's id of the trade.
+        venue_time_ns: the venue's time of the trade; may be before `time_ns`.
+        quantity: in base currency; positive.
+        price: in quote currency.
+        fee: paid, in `fee_currency`; negative for a rebate.
+    """
+
+    instrument: InstrumentId
+    venue_order_id: str
+    trade_id: str
+    venue_time_ns: int
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+
+    def natural_key(self) -> str:
+        """Account, instrument and the venue's trade id."""
+        return f"{self.account}|{self.instrument}|{self.trade_id}"
+
+
+class BalanceDiffers(AccountEvent, frozen=True, kw_only=True):
+    """The venue holds more or less of a currency than all that is known explains.
+
+    Said when a difference appears, when it changes, and once more when both sides agree again.
+
+    Attributes:
+        currency: of what.
+        expected: opening holdings, and what all known trades and fees made of them.
+        found: what the venue says the account has, free and set aside.
+        explained: how far open orders may have moved it without our knowing yet, both ways.
+    """
+
+    currency: str
+    expected: Decimal
+    found: Decimal
+    explained: Decimal
+
+    def natural_key(self) -> str:
+        """Account, currency and time."""
+        return f"{self.account}|{self.currency}|{self.time_ns}"

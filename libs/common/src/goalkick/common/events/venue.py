@@ -3,12 +3,21 @@
 from decimal import Decimal
 
 from goalkick.common.events.base import Event, Side
-from goalkick.common.events.order import OrderKind
+from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.values.ids import ClientOrderId, InstrumentId
 
 
 class VenueEvent(Event, frozen=True, kw_only=True):
-    """A command to a venue, or its answer, about one of our orders."""
+    """A command to a venue, or something that it says."""
+
+    @property
+    def key(self) -> str:
+        """None: these do not travel."""
+        return ""
+
+
+class VenueOrderEvent(VenueEvent, frozen=True, kw_only=True):
+    """A command about one of our orders, or an answer."""
 
     client_order_id: ClientOrderId
     instrument: InstrumentId
@@ -23,7 +32,7 @@ class VenueEvent(Event, frozen=True, kw_only=True):
         return self.client_order_id
 
 
-class PlaceOrder(VenueEvent, frozen=True, kw_only=True):
+class PlaceOrder(VenueOrderEvent, frozen=True, kw_only=True):
     """Command: place this order, once."""
 
     side: Side
@@ -32,31 +41,53 @@ class PlaceOrder(VenueEvent, frozen=True, kw_only=True):
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
     reduce_only: bool = False
+    time_in_force: TimeInForce = TimeInForce.UNTIL_CANCELLED
 
 
-class CancelOrder(VenueEvent, frozen=True, kw_only=True):
+class CancelOrder(VenueOrderEvent, frozen=True, kw_only=True):
     """Command: take this order out of the book."""
 
     venue_order_id: str = ""
 
 
-class QueryOrder(VenueEvent, frozen=True, kw_only=True):
-    """Command: ask the venue what became of this order."""
+class QueryOrder(VenueOrderEvent, frozen=True, kw_only=True):
+    """Command: ask the venue what became of this order.
+
+    Attributes:
+        known: whether the venue has had the order for certain: it then keeps on being asked about,
+            whatever the venue says now.
+    """
+
+    known: bool = False
 
 
-class VenueAccepted(VenueEvent, frozen=True, kw_only=True):
+class CancelAll(VenueEvent, frozen=True, kw_only=True):
+    """Command: take all orders of ours out of the book; nobody else's."""
+
+
+class QueryAccount(VenueEvent, frozen=True, kw_only=True):
+    """Command: ask what the account holds, which orders it has, and what was traded.
+
+    Attributes:
+        since_ns: trades from this time of the venue on; 0: from where the adapter stands.
+    """
+
+    since_ns: int = 0
+
+
+class VenueAccepted(VenueOrderEvent, frozen=True, kw_only=True):
     """The venue has the order."""
 
     venue_order_id: str
 
 
-class VenueRejected(VenueEvent, frozen=True, kw_only=True):
+class VenueRejected(VenueOrderEvent, frozen=True, kw_only=True):
     """The venue refused the order."""
 
     reason: str
 
 
-class VenueTraded(VenueEvent, frozen=True, kw_only=True):
+class VenueTraded(VenueOrderEvent, frozen=True, kw_only=True):
     """The venue traded (part of) the order."""
 
     trade_id: str
@@ -67,13 +98,14 @@ class VenueTraded(VenueEvent, frozen=True, kw_only=True):
     fee: Decimal
     fee_currency: str
     slippage: Decimal
+    venue_order_id: str = ""
 
     def natural_key(self) -> str:
         """Client order id and trade id."""
         return f"{self.client_order_id}|{self.trade_id}"
 
 
-class VenueClosed(VenueEvent, frozen=True, kw_only=True):
+class VenueClosed(VenueOrderEvent, frozen=True, kw_only=True):
     """The venue took the rest of the order out of its book.
 
     Attributes:
@@ -84,11 +116,47 @@ class VenueClosed(VenueEvent, frozen=True, kw_only=True):
     reason: str
 
 
-class VenueUnreachable(VenueEvent, frozen=True, kw_only=True):
+class VenueUnreachable(VenueOrderEvent, frozen=True, kw_only=True):
     """The call's outcome is not known: no answer, or one that says nothing."""
 
     reason: str
 
 
-class VenueNotFound(VenueEvent, frozen=True, kw_only=True):
+class VenueNotFound(VenueOrderEvent, frozen=True, kw_only=True):
     """The venue answered a query and does not know the order."""
+
+
+class VenueExternalOrder(VenueEvent, frozen=True, kw_only=True):
+    """The account has an order that is none of ours; see `order.ExternalOrderSeen`."""
+
+    instrument: InstrumentId
+    venue_order_id: str
+    client_order_id: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    limit_price: Decimal | None
+    kind: str
+
+
+class VenueExternalTrade(VenueEvent, frozen=True, kw_only=True):
+    """An order that is none of ours was traded; see `order.ExternalFillSeen`."""
+
+    instrument: InstrumentId
+    venue_order_id: str
+    trade_id: str
+    venue_time_ns: int
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_currency: str
+
+
+class VenueHoldings(VenueEvent, frozen=True, kw_only=True):
+    """What the account has, free and set aside, by currency.
+
+    Said after every trade of ours that it holds already and that was known when it was asked for.
+    """
+
+    holdings: dict[str, Decimal]

@@ -80,6 +80,10 @@ class OutsideCore(Core, Protocol):
         """After a restart: what is to be said and asked about everything under way."""
         ...
 
+    def set_clock(self, now_ns: int) -> None:
+        """What time it is by the clock: what arrives may have expired."""
+        ...
+
     def open(self, holdings: Mapping[str, Decimal]) -> None:
         """Before anything else ever: what the account has, by currency."""
         ...
@@ -338,9 +342,7 @@ class OutsideWorker:
         handler = self._core.handlers.get(type(event))
         if handler is None:
             return ()
-        if TOPIC_OF[type(event)].name == self._dividing.name:
-            # When it arrives is what counts: an approval that has expired meanwhile is void.
-            event = msgspec.structs.replace(event, time_ns=moment_ns)
+        self._core.set_clock(moment_ns)
         try:
             return handler(event)
         except InvalidDataError as error:

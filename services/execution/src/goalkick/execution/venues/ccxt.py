@@ -4,59 +4,75 @@ A placement has three outcomes: the venue's answer, the venue's refusal, and not
 knowing is ended by asking for the order by its client id, again and again: it is found, or it is
 not there and no request of ours can reach the venue any more. A request is void `recv_window` after
 it was signed, and the venue's engine may sit on it for `engine_timeout` more.
-
-The private stream is a convenience: it makes news fast. What it may have missed is asked for
-whenever it begins again, and on a period besides.
 """
 
 import asyncio
 import contextlib
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 import structlog
 
-from goalkick.common.core.errors import (
-    GoalkickError,
-    InvalidDataError,
-    SettingsError,
-    TransientError,
-)
+from goalkick.common.core.errors import GoalkickError, InvalidDataError
 from goalkick.common.events.venue import (
+    CancelAll,
     CancelOrder,
     PlaceOrder,
+    QueryAccount,
     QueryOrder,
     VenueAccepted,
     VenueClosed,
     VenueEvent,
+    VenueExternalOrder,
+    VenueExternalTrade,
     VenueNotFound,
     VenueRejected,
     VenueTraded,
     VenueUnreachable,
 )
-from goalkick.common.values.ids import ClientOrderId, InstrumentId, name_of
-from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
+from goalkick.common.values.ids import ClientOrderId, InstrumentId
+from goalkick.common.values.money import ZERO
 from goalkick.execution.settings import VenueSettings
-from goalkick.execution.venues.dialect import Dialect, Ended, Found, Lost, Told
+from goalkick.execution.venues.client import VenueClient, said, seconds
+from goalkick.execution.venues.dialect import Dialect, Ended, Foreign, Found, News, Told, is_ours
+from goalkick.execution.venues.stream import PrivateStream
+from goalkick.execution.venues.tasks import Tasks
+from goalkick.execution.venues.watch import AccountWatch
 
-OURS: Final = "gk-"
-"""What our client order ids begin with."""
 _WAITING: Final = 10_000
 """Pieces of news that may wait to be heard; more than a venue says in the time of a snapshot."""
+_AT_ONCE: Final = 10
+"""Orders that are asked about one by one; more wait for the list of all open orders first."""
+_REMEMBERED: Final = 10_000
+"""Orders that are remembered to have ended, so that nothing is asked about them any more."""
+
+Event = TypeVar("Event", bound=VenueEvent)
 
 log = structlog.get_logger()
 
 
 class _Open(msgspec.Struct):
-    """An order that is not known to have ended; `quantity` None where it was not placed here."""
+    """An order that is not known to have ended.
+
+    Attributes:
+        quantity: all of it; None where it was not placed here.
+        traded: trade id -> quantity, of those that were told.
+        known: whether the venue has had it for certain.
+        sent_s: when it can have been signed last, monotonic seconds.
+        sending: whether it may still be signed.
+    """
 
     instrument: InstrumentId
+    sent_s: float
     quantity: Decimal | None = None
     traded: dict[str, Decimal] = msgspec.field(default_factory=dict)
+    known: bool = False
+    sending: bool = False
 
 
 class CcxtVenue:
@@ -64,8 +80,8 @@ class CcxtVenue:
 
     Attributes:
         name: `<venue>/<account>`.
-        connected: whether the private stream stands.
-        rebuilt: how often it had to begin again.
+        stream: the private stream.
+        tasks: what goes on in the background.
     """
 
     def __init__(
@@ -74,6 +90,7 @@ class CcxtVenue:
         dialect: Dialect,
         account: str,
         jitter: Callable[[], float] = random.random,
+        may_place: Callable[[], bool] = lambda: True,
     ) -> None:
         """Nothing is loaded or connected before `start`.
 
@@ -82,56 +99,62 @@ class CcxtVenue:
             dialect: the venue's own language.
             account: for the name.
             jitter: numbers in [0, 1) that keep retries of several accounts apart.
+            may_place: whether orders may be placed, asked when one is about to be signed.
         """
-        self.name = f"{settings.name}/{account}"
-        self.connected = False
-        self.rebuilt = 0
+        self.name = f"{dialect.name}/{account}"
         self._settings = settings
         self._dialect = dialect
-        self._jitter = jitter
+        self._client = VenueClient(settings, dialect, self.name, jitter, may_place)
+        self.tasks = Tasks(self.name)
+        self.stream = PrivateStream(self._client, dialect, self.name, self._hear, self._compare)
+        self._watch = AccountWatch(
+            self._client, dialect, self._say, self._turned_up, self._settle, lambda: self._trades
+        )
         self._news: asyncio.Queue[VenueEvent] = asyncio.Queue(_WAITING)
-        self._tasks: set[asyncio.Task[None]] = set()
         self._asked: dict[str, bool] = {}
         self._open: dict[str, _Open] = {}
-        self._sent_s: dict[str, float] = {}
-        self._instruments: dict[str, InstrumentId] = {}
+        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._cancelling: set[str] = set()
+        self._trades = 0
         self._began_s = 0.0
-        self._library: Any = None
-        self._rest: Any = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether the private stream stands, as far as is known."""
+        return self.stream.connected
 
     async def start(self) -> None:
         """Connects; see the port."""
-        # Imported here because it takes 100 MB and a second, which paper trading should not pay.
-        self._library = await asyncio.to_thread(_load)
+        self._forget()
         self._began_s = time.monotonic()
-        self._rest = self._client()
-        await self._bounded(self._rest.load_markets())
-        await self._bounded(self._rest.load_time_difference())
+        await self._client.load()
+        self._watch.begin()
         await self.holdings()
-        up = asyncio.Event()
-        self._begin(self._keep_listening(up))
-        self._begin(self._keep_comparing())
-        try:
-            async with asyncio.timeout(self._seconds("timeout") * 2):
-                await up.wait()
-        except TimeoutError:
-            raise TransientError(
-                f"{self.name}: expected the private stream within "
-                f"{self._seconds('timeout') * 2:g} s, found none"
-            ) from None
+        self._keep("private stream", self.stream.run)
+        self._keep("comparison", self._keep_comparing)
+        self._keep("watch of the account", self._watch.run)
+        await self.stream.up()
 
     def carry_out(self, command: VenueEvent) -> None:
         """Begins to carry out a command; see the port."""
-        handle = command.client_order_id
-        order = self._open.setdefault(handle, _Open(command.instrument))
         match command:
-            case PlaceOrder():
-                order.quantity = command.quantity
-                self._begin(self._place(command))
-            case CancelOrder():
-                self._begin(self._cancel(command))
-            case QueryOrder():
-                self._ask(handle)
+            case PlaceOrder(client_order_id=handle):
+                order = self._order(handle, command.instrument)
+                order.quantity, order.sending = command.quantity, True
+                self._begin("placement", self._place(command), lambda: self._doubt(command))
+            case CancelOrder(client_order_id=handle):
+                self._order(handle, command.instrument)
+                self._cancel(handle)
+            case QueryOrder(client_order_id=handle):
+                self._order(handle, command.instrument).known |= command.known
+                if len(self._asked) < _AT_ONCE:
+                    self._ask(handle)
+                else:
+                    self._watch.look()
+            case CancelAll():
+                self._begin("cancel of all", self._cancel_all(), lambda: self.carry_out(command))
+            case QueryAccount():
+                self._watch.look(command.since_ns)
             case _:
                 raise InvalidDataError(
                     f"{self.name}: expected a command, found {type(command).__name__}"
@@ -146,90 +169,118 @@ class CcxtVenue:
 
     async def holdings(self) -> Mapping[str, Decimal]:
         """What the account has; see the port."""
-        found: Mapping[str, Decimal] = await self._bounded(self._dialect.holdings(self._rest))
+        found: Mapping[str, Decimal] = await self._client.ask(
+            self._dialect.holdings(self._client.rest)
+        )
+        self._watch.begin()
         return found
 
     async def close(self) -> None:
         """Hangs up; see the port."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        if self._rest is not None:
-            await self._rest.close()
+        await self.tasks.close()
+        await self.stream.close()
+        await self._client.close()
 
     # --- commands
 
     async def _place(self, order: PlaceOrder) -> None:
-        handle, symbol = order.client_order_id, self._symbol(order.instrument)
+        handle = order.client_order_id
+        state = self._open[handle]
         try:
-            async with asyncio.timeout(self._seconds("timeout") * 2):
-                told = await self._dialect.place(self._rest, order, symbol)
+            told = await self._send(order)
+        except asyncio.CancelledError:
+            raise
         except Exception as error:
-            self._sent_s[handle] = time.monotonic()
-            reason = f"{type(error).__name__}: {str(error)[:300]}"
-            if self._is_refusal(error):
-                self._open.pop(handle, None)
-                await self._say(
-                    VenueRejected(
-                        time_ns=time.time_ns(),
-                        client_order_id=handle,
-                        instrument=order.instrument,
-                        reason=reason,
-                    )
-                )
-                return
-            log.warning("outcome of an order is not known", order=handle, reason=reason)
-            await self._say(
-                VenueUnreachable(
-                    time_ns=time.time_ns(),
-                    client_order_id=handle,
-                    instrument=order.instrument,
-                    reason=reason,
-                )
-            )
+            self._was_sent(state)
+            if self._client.is_refusal(error):
+                self._finish(handle)
+                await self._say(VenueRejected(**_about(handle, state), reason=said(error)))
+            else:
+                log.warning("outcome of an order is not known", order=handle, reason=said(error))
+                await self._say(VenueUnreachable(**_about(handle, state), reason=said(error)))
+            await self._client.learn_from(error)
             return
-        self._sent_s[handle] = time.monotonic()
+        self._was_sent(state)
         for event in told:
             await self._say(event)
+            if isinstance(event, VenueClosed):
+                self._finish(handle)
+        if not self.connected:
+            self._ask(handle)
 
-    def _is_refusal(self, error: Exception) -> bool:
-        """Whether an error says that the venue has not taken the order."""
-        library = self._library
-        if isinstance(error, library.InvalidOrder) and "uplicate" in str(error):
-            # An order with this id is there: ours.
-            return False
-        # Refused before they reached the engine, though ccxt counts them as network errors.
-        early = (library.InvalidNonce, library.DDoSProtection, library.RateLimitExceeded)
-        if isinstance(error, early):
-            return True
-        return isinstance(error, library.ExchangeError) and not isinstance(
-            error, library.OperationFailed
-        )
+    async def _send(self, order: PlaceOrder) -> Sequence[VenueEvent]:
+        lacking = self._dialect.lacks(order)
+        if lacking:
+            raise InvalidDataError(lacking)
+        symbol = self._client.symbol(order.instrument)
+        self._watch.trades_here(symbol)
+        async with asyncio.timeout(self._client.limit_s):
+            return await self._dialect.place(self._client.trading, order, symbol)
 
-    async def _cancel(self, command: CancelOrder) -> None:
-        handle, symbol = command.client_order_id, self._symbol(command.instrument)
+    def _doubt(self, order: PlaceOrder) -> None:
+        """A placement broke in a way that nobody had thought of: nothing is known about it."""
+        state = self._order(order.client_order_id, order.instrument)
+        self._was_sent(state)
+        reason = "our own placement broke; see the log"
+        self._say_now(VenueUnreachable(**_about(order.client_order_id, state), reason=reason))
+
+    def _was_sent(self, state: _Open) -> None:
+        state.sent_s, state.sending = time.monotonic(), False
+
+    def _cancel(self, handle: str) -> None:
+        if handle not in self._cancelling:
+            self._cancelling.add(handle)
+            self._begin("cancel", self._cancel_until_done(handle), lambda: self._ask(handle))
+
+    async def _cancel_until_done(self, handle: str) -> None:
+        """Cancels, however often it takes: to cancel twice does no harm."""
+        attempt = 0
+        try:
+            while (order := self._open.get(handle)) is not None:
+                try:
+                    symbol = self._client.symbol(order.instrument)
+                    request = self._dialect.cancel(self._client.trading, handle, symbol)
+                    await self._client.ask(request)
+                    if not order.sending:
+                        break
+                except GoalkickError as error:
+                    log.warning("cancel failed", order=handle, reason=str(error)[:300])
+                    # It may be that there is nothing to cancel any more.
+                    self._ask(handle)
+                attempt += 1
+                await self._client.pause(attempt)
+        finally:
+            self._cancelling.discard(handle)
+        self._ask(handle)
+
+    async def _cancel_all(self) -> None:
+        """Cancels what is known here, and what the venue lists; only ours."""
+        for handle in tuple(self._open):
+            self._cancel(handle)
         attempt = 0
         while True:
             try:
-                await self._bounded(self._dialect.cancel(self._rest, handle, symbol))
-                break
-            except self._library.OrderNotFound:
+                listed = await self._client.ask(self._dialect.open_orders(self._client.rest))
                 break
             except GoalkickError as error:
-                # To cancel twice does no harm.
-                log.warning("cancel failed", order=handle, reason=str(error)[:300])
+                log.warning("open orders cannot be seen", reason=str(error)[:300])
                 attempt += 1
-                await self._pause(attempt)
-        self._ask(handle)
+                await self._client.pause(attempt)
+        for order in listed or ():
+            if is_ours(order.client_order_id):
+                instrument = self._client.instrument(order.instrument)
+                self._order(order.client_order_id, instrument)
+                self._cancel(order.client_order_id)
+
+    # --- doubt
 
     def _ask(self, handle: str) -> None:
         """Asks about an order; once more if somebody is just being told how it was before."""
         if handle in self._asked:
             self._asked[handle] = True
-        else:
+        elif handle in self._open:
             self._asked[handle] = False
-            self._begin(self._answer_for(handle))
+            self._begin("question", self._answer_for(handle), self._compare_later)
 
     async def _answer_for(self, handle: str) -> None:
         try:
@@ -245,19 +296,26 @@ class CcxtVenue:
         """Asks until the venue's answer settles what is open about the order."""
         attempt = 0
         while (order := self._open.get(handle)) is not None:
-            symbol = self._symbol(order.instrument)
+            began_s = time.monotonic()
             try:
-                found = await self._bounded(self._dialect.find(self._rest, handle, symbol))
-            except self._library.OrderNotFound:
-                if await self._is_void(handle):
-                    await self._say(VenueNotFound(**_about(handle, order)))
-                    return
-                continue
+                symbol = self._client.symbol(order.instrument)
+                request = self._dialect.find(self._client.rest, handle, symbol)
+                found = await self._client.ask(request)
             except GoalkickError as error:
                 log.warning("venue does not say", order=handle, reason=str(error)[:300])
                 attempt += 1
-                await self._pause(attempt)
+                await self._client.pause(attempt)
                 continue
+            if found is None:
+                if self._is_void(order, began_s):
+                    await self._say(VenueNotFound(**_about(handle, order)))
+                    if not order.known:
+                        self._open.pop(handle, None)
+                    return
+                await asyncio.sleep(seconds(self._settings.query_every))
+                continue
+            order.known = True
+            self._watch.owned(symbol, found.venue_order_id, handle)
             for trade in found.trades:
                 await self._say(trade)
             if found.complete:
@@ -265,206 +323,166 @@ class CcxtVenue:
                 return
             # The order is ahead of its trades: they follow.
             attempt += 1
-            await self._pause(attempt)
+            await self._client.pause(attempt)
 
-    async def _say_state(self, handle: str, order: "_Open", found: Found) -> None:
-        common = _about(handle, order)
+    async def _say_state(self, handle: str, order: _Open, found: Found) -> None:
+        about = _about(handle, order)
         match found.status:
             case "open":
-                await self._say(VenueAccepted(**common, venue_order_id=found.venue_order_id))
+                await self._say(VenueAccepted(**about, venue_order_id=found.venue_order_id))
                 return
             case "rejected":
-                await self._say(VenueRejected(**common, reason="rejected"))
+                await self._say(VenueRejected(**about, reason=found.reason))
             case "cancelled" | "expired":
                 cancelled = found.status == "cancelled"
-                await self._say(VenueClosed(**common, cancelled=cancelled, reason=found.status))
-        self._open.pop(handle, None)
+                await self._say(VenueClosed(**about, cancelled=cancelled, reason=found.reason))
+        self._finish(handle)
 
-    async def _is_void(self, handle: str) -> bool:
-        """Whether no request of ours for an order that is not found can arrive any more.
+    def _is_void(self, order: _Open, asked_s: float) -> bool:
+        """Whether at the time of a question no request of ours for the order could arrive any more.
 
-        Waits a little where it still can.
+        Args:
+            order: the venue said that it is not there.
+            asked_s: when the question was put, monotonic seconds.
         """
-        sent_s = self._sent_s.get(handle, self._began_s)
-        window = sum(self._seconds(name) for name in ("recv_window", "engine_timeout", "margin"))
-        if time.monotonic() >= sent_s + window:
-            return True
-        await asyncio.sleep(self._seconds("query_every"))
-        return False
+        settings = self._settings
+        window = settings.recv_window + settings.engine_timeout + settings.margin
+        return not order.sending and asked_s >= order.sent_s + seconds(window)
 
-    # --- the private stream
+    # --- news
 
-    async def _keep_listening(self, up: asyncio.Event) -> None:
-        """Holds the private stream; begins anew whatever happens to it."""
-        failures = 0
-        while True:
-            client = self._client(tapped=True)
-            client.set_markets_from_exchange(self._rest)
-            try:
-                await client.load_time_difference()
-                async with asyncio.timeout(self._seconds("timeout")):
-                    await self._dialect.subscribe(client)
-                self.connected, failures = True, 0
-                up.set()
-                self._compare()
-                await self._until_lost(client)
-            except asyncio.CancelledError:
-                raise
-            except Exception as error:
-                reason = f"{type(error).__name__}: {str(error)[:200]}"
-                log.warning("private stream lost", venue=self.name, reason=reason)
-            finally:
-                self.connected = False
-                with contextlib.suppress(Exception):
-                    await client.close()
-            failures += 1
-            self.rebuilt += 1
-            await self._pause(failures)
-
-    async def _until_lost(self, client: Any) -> None:
-        waiting = asyncio.ensure_future(self._dialect.wait(client))
-        lost = asyncio.ensure_future(client.lost.wait())
-        try:
-            await asyncio.wait((waiting, lost), return_when=asyncio.FIRST_COMPLETED)
-            if waiting.done():
-                waiting.result()
-        finally:
-            for task in (waiting, lost):
-                task.cancel()
-            await asyncio.wait((waiting, lost))
-
-    def _hear(self, client: Any, message: Any) -> bool:
-        """Takes what is about our orders; whether ccxt need not see the message."""
-        try:
-            news = self._dialect.hear(message)
-        except (InvalidDataError, ValueError, KeyError, TypeError) as error:
-            log.warning("private message is not understood", venue=self.name, reason=repr(error))
-            self._compare()
-            return False
-        for piece in news:
-            match piece:
-                case Told(handle, event) if handle.startswith(OURS):
-                    self._say_now(event)
-                case Ended(handle, symbol) if handle.startswith(OURS):
-                    self._open.setdefault(handle, _Open(self._instrument(symbol)))
+    def _hear(self, piece: News) -> None:
+        match piece:
+            case Told(event):
+                self._say_now(event)
+            case Ended(handle, symbol, filled):
+                # All of one that was filled is known when its trades are.
+                if handle not in self._ended and not (filled and handle not in self._open):
+                    self._order(handle, self._client.instrument(symbol))
                     self._ask(handle)
-                case Lost(reason):
-                    log.warning("private stream ends", venue=self.name, reason=reason)
-                    client.lost.set()
-                case _:
-                    log.warning("order of somebody else", venue=self.name, order=piece)
-        return bool(news)
+            case Foreign(event):
+                self._watch.trades_here(event.instrument)
+                self._say_now(event)
+
+    def _turned_up(self, handle: ClientOrderId, instrument: InstrumentId) -> None:
+        """The venue has an order of ours; asks about it unless it is known."""
+        if handle not in self._open and handle not in self._ended:
+            self._order(handle, instrument).known = True
+            self._ask(handle)
 
     async def _keep_comparing(self) -> None:
         while True:
-            await asyncio.sleep(self._seconds("compare_every"))
+            await asyncio.sleep(seconds(self._settings.compare_every))
             self._compare()
 
     def _compare(self) -> None:
-        """Asks about every order that is not known to have ended."""
-        for handle in tuple(self._open):
-            self._ask(handle)
+        """Looks at the account, and asks about every order of which that does not tell all."""
+        self._watch.look()
 
-    # --- small parts
+    async def _settle(self, asked_s: float, listed: Mapping[str, VenueExternalOrder]) -> None:
+        """Takes what the venue listed as open orders of ours; asks about all others.
 
-    def _client(self, *, tapped: bool = False) -> Any:
-        settings = self._settings
-        kind = getattr(self._library, settings.name)
-        if tapped:
-            kind = _tapped(kind, self._hear)
-        client = kind(
-            {
-                "apiKey": settings.key.reveal() if settings.key else "",
-                "secret": settings.secret.reveal() if settings.secret else "",
-                "timeout": settings.timeout // NS_PER_MS,
-                "enableRateLimit": True,
-                "newUpdates": True,
-                "maxRetriesOnFailure": 0,
-                "streaming": {"keepAlive": settings.keep_alive // NS_PER_MS},
-                "options": dict(self._dialect.options(settings.recv_window // NS_PER_MS)),
-            }
-        )
-        if settings.endpoint:
-            client.urls["api"] = self._dialect.move(client.urls["api"], settings.endpoint)
-        return client
-
-    async def _bounded(self, request: Coroutine[Any, Any, Any]) -> Any:
-        """Waits for an answer, not for ever.
-
-        Raises:
-            TransientError: there is none, or it says nothing.
-            SettingsError: the keys are refused.
+        Args:
+            asked_s: when the list was asked for, monotonic seconds.
+            listed: by client order id.
         """
-        library, limit_s = self._library, self._seconds("timeout") * 2
-        try:
-            async with asyncio.timeout(limit_s):
-                return await request
-        except library.OrderNotFound:
-            raise
-        except library.InvalidNonce as error:
-            with contextlib.suppress(Exception):
-                await self._rest.load_time_difference()
-            raise TransientError(
-                f"{self.name}: our clock and the venue's differ: {error}"
-            ) from error
-        except library.AuthenticationError as error:
-            raise SettingsError(
-                f"execution.venue: expected keys that {self.name} accepts, found: {error}"
-            ) from error
-        except (library.BaseError, TimeoutError, KeyError, TypeError, ValueError) as error:
-            raise TransientError(
-                f"{self.name}: expected an answer within {limit_s:g} s, found "
-                f"{type(error).__name__}: {str(error)[:200]}"
-            ) from error
+        for handle, found in listed.items():
+            if handle in self._ended:
+                continue
+            order = self._order(handle, found.instrument)
+            if found.filled == sum(order.traded.values(), ZERO):
+                number = found.venue_order_id
+                await self._say(VenueAccepted(**_about(handle, order), venue_order_id=number))
+                # To whoever does not know it, it is somebody else's.
+                await self._say(found)
+            else:
+                self._ask(handle)
+        for handle, order in tuple(self._open.items()):
+            if handle not in listed and not order.sending and order.sent_s < asked_s:
+                self._ask(handle)
 
-    async def _pause(self, failures: int) -> None:
-        settings = self._settings
-        delay_ns = min(settings.retry_delay << min(failures - 1, 20), settings.max_retry_delay)
-        await asyncio.sleep(delay_ns / NS_PER_SECOND * (0.5 + self._jitter() / 2))
+    def _compare_later(self) -> None:
+        # The periodic comparison asks again; at once it would only break again.
+        pass
 
     async def _say(self, event: VenueEvent) -> None:
         self._note(event)
         await self._news.put(self._mapped(event))
 
+    def _say_now(self, event: VenueEvent) -> None:
+        if self._news.full():
+            # Nobody listens; what is dropped here is asked for by the next comparison.
+            log.error("news dropped, nobody listens", venue=self.name, news=type(event).__name__)
+            return
+        self._news.put_nowait(self._mapped(event))
+        self._note(event)
+
     def _note(self, event: VenueEvent) -> None:
         """Asks no more about an order whose whole quantity is known to have traded."""
+        if isinstance(event, VenueTraded | VenueExternalTrade):
+            self._trades += 1
+        if not isinstance(event, VenueTraded | VenueAccepted):
+            return
         order = self._open.get(event.client_order_id)
-        if order is not None and isinstance(event, VenueTraded):
+        if order is None:
+            return
+        order.known = True
+        if isinstance(event, VenueTraded):
             order.traded[event.trade_id] = event.quantity
-            if order.quantity is not None and sum(order.traded.values()) >= order.quantity:
-                del self._open[event.client_order_id]
+            if order.quantity is not None and sum(order.traded.values(), ZERO) >= order.quantity:
+                self._finish(event.client_order_id)
 
-    def _say_now(self, event: VenueEvent) -> None:
-        try:
-            self._news.put_nowait(self._mapped(event))
-            self._note(event)
-        except asyncio.QueueFull:
-            # Nobody listens; what is dropped here is asked for.
-            self._ask(event.client_order_id)
+    def _finish(self, handle: str) -> None:
+        self._open.pop(handle, None)
+        self._ended[handle] = None
+        if len(self._ended) > _REMEMBERED:
+            self._ended.popitem(last=False)
 
-    def _mapped(self, event: VenueEvent) -> VenueEvent:
+    # --- small parts
+
+    def _order(self, handle: str, instrument: InstrumentId) -> _Open:
+        order = self._open.get(handle)
+        if order is None:
+            order = self._open[handle] = _Open(instrument, self._began_s)
+        return order
+
+    def _mapped(self, event: Event) -> Event:
         """With our name of the instrument where it still has the venue's."""
-        if event.instrument.startswith(f"{self._settings.name}:"):
+        symbol = getattr(event, "instrument", None)
+        if symbol is None or symbol.startswith(f"{self._dialect.name}:"):
             return event
-        return msgspec.structs.replace(event, instrument=self._instrument(event.instrument))
+        return msgspec.structs.replace(event, instrument=self._client.instrument(symbol))
 
-    def _symbol(self, instrument: InstrumentId) -> str:
-        return str(self._rest.market(name_of(instrument))["id"])
+    def _forget(self) -> None:
+        """Begins as new: whoever listens now asks about what it knows."""
+        self._open.clear()
+        self._ended.clear()
+        self._asked.clear()
+        self._cancelling.clear()
+        while not self._news.empty():
+            with contextlib.suppress(asyncio.QueueEmpty):
+                self._news.get_nowait()
 
-    def _instrument(self, symbol: str) -> InstrumentId:
-        known = self._instruments.get(symbol)
-        if known is None:
-            name = self._rest.safe_symbol(symbol)
-            known = self._instruments[symbol] = InstrumentId(f"{self._settings.name}:{name}")
-        return known
+    def _begin(
+        self, what: str, work: Coroutine[Any, Any, None], broken: Callable[[], None]
+    ) -> None:
+        self.tasks.begin(what, work, broken)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _keep(self, what: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Begins work that has no end, and begins it anew should it break."""
 
-    def _seconds(self, name: str) -> float:
-        return float(getattr(self._settings, name) / NS_PER_SECOND)
+        async def worked() -> None:
+            await work()
+
+        async def again() -> None:
+            await self._client.pause(1)
+            self._keep(what, work)
+            self._compare()
+
+        def broken() -> None:
+            self.tasks.begin(what, again(), broken)
+
+        self.tasks.begin(what, worked(), broken)
 
 
 def _about(handle: str, order: _Open) -> dict[str, Any]:
@@ -473,31 +491,3 @@ def _about(handle: str, order: _Open) -> dict[str, Any]:
         "client_order_id": ClientOrderId(handle),
         "instrument": order.instrument,
     }
-
-
-def _load() -> Any:
-    import ccxt.pro  # noqa: PLC0415
-
-    return ccxt.pro
-
-
-def _tapped(kind: Any, hear: Callable[[Any, Any], bool]) -> Any:
-    """The exchange's class with one method changed: messages are shown to us first.
-
-    An error in one of ccxt's own handlers would leave the connection open and deaf.
-    """
-
-    class Tapped(kind):  # type: ignore[misc]
-        def __init__(self, config: Mapping[str, Any]) -> None:
-            super().__init__(config)
-            self.lost = asyncio.Event()
-
-        def handle_message(self, client: Any, message: Any) -> None:
-            if hear(self, message):
-                return
-            try:
-                super().handle_message(client, message)
-            except Exception as error:
-                log.warning("message that ccxt does not understand", reason=repr(error))
-
-    return Tapped

@@ -38,7 +38,13 @@ class _OrderKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderKind.V
     ORDER_KIND_LIMIT: _OrderKind.ValueType  # 2
     """At `limit_price` or better."""
     ORDER_KIND_STOP: _OrderKind.ValueType  # 3
-    """At once, when the market reaches `stop_price`."""
+    """At once, when the market has moved to `stop_price` against the order's side."""
+    ORDER_KIND_STOP_LIMIT: _OrderKind.ValueType  # 4
+    """At `limit_price` or better, when the market has moved to `stop_price` against its side."""
+    ORDER_KIND_TAKE_PROFIT: _OrderKind.ValueType  # 5
+    """At once, when the market has moved to `stop_price` in favour of the order's side."""
+    ORDER_KIND_TAKE_PROFIT_LIMIT: _OrderKind.ValueType  # 6
+    """At `limit_price` or better, when the market has moved to `stop_price` in favour of its side."""
 
 class OrderKind(_OrderKind, metaclass=_OrderKindEnumTypeWrapper):
     """How an order trades."""
@@ -50,8 +56,46 @@ ORDER_KIND_MARKET: OrderKind.ValueType  # 1
 ORDER_KIND_LIMIT: OrderKind.ValueType  # 2
 """At `limit_price` or better."""
 ORDER_KIND_STOP: OrderKind.ValueType  # 3
-"""At once, when the market reaches `stop_price`."""
+"""At once, when the market has moved to `stop_price` against the order's side."""
+ORDER_KIND_STOP_LIMIT: OrderKind.ValueType  # 4
+"""At `limit_price` or better, when the market has moved to `stop_price` against its side."""
+ORDER_KIND_TAKE_PROFIT: OrderKind.ValueType  # 5
+"""At once, when the market has moved to `stop_price` in favour of the order's side."""
+ORDER_KIND_TAKE_PROFIT_LIMIT: OrderKind.ValueType  # 6
+"""At `limit_price` or better, when the market has moved to `stop_price` in favour of its side."""
 Global___OrderKind: _TypeAlias = OrderKind  # noqa: Y015
+
+class _TimeInForce:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TimeInForceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TimeInForce.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TIME_IN_FORCE_UNSPECIFIED: _TimeInForce.ValueType  # 0
+    """Never sent; refused by readers."""
+    TIME_IN_FORCE_UNTIL_CANCELLED: _TimeInForce.ValueType  # 1
+    """It waits in the book."""
+    TIME_IN_FORCE_IMMEDIATE: _TimeInForce.ValueType  # 2
+    """It expires."""
+    TIME_IN_FORCE_ALL_OR_NOTHING: _TimeInForce.ValueType  # 3
+    """The whole order trades at once or expires."""
+    TIME_IN_FORCE_POST_ONLY: _TimeInForce.ValueType  # 4
+    """It waits in the book; an order that would trade at once is refused instead."""
+
+class TimeInForce(_TimeInForce, metaclass=_TimeInForceEnumTypeWrapper):
+    """What becomes of the part of an order that does not trade at once."""
+
+TIME_IN_FORCE_UNSPECIFIED: TimeInForce.ValueType  # 0
+"""Never sent; refused by readers."""
+TIME_IN_FORCE_UNTIL_CANCELLED: TimeInForce.ValueType  # 1
+"""It waits in the book."""
+TIME_IN_FORCE_IMMEDIATE: TimeInForce.ValueType  # 2
+"""It expires."""
+TIME_IN_FORCE_ALL_OR_NOTHING: TimeInForce.ValueType  # 3
+"""The whole order trades at once or expires."""
+TIME_IN_FORCE_POST_ONLY: TimeInForce.ValueType  # 4
+"""It waits in the book; an order that would trade at once is refused instead."""
+Global___TimeInForce: _TypeAlias = TimeInForce  # noqa: Y015
 
 class _RefusalCode:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -258,6 +302,7 @@ class OrderApproved(_message.Message):
     REDUCE_ONLY_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_NS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    TIME_IN_FORCE_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -286,17 +331,19 @@ class OrderApproved(_message.Message):
     """Execution must not send it from this time on, UTC ns; 0: never. May be absent: 0."""
     reason: _builtins.str
     """For people; short. May be absent: none given."""
+    time_in_force: Global___TimeInForce.ValueType
+    """What becomes of what does not trade at once. May be absent: it waits in the book."""
     @_builtins.property
     def quantity(self) -> _types_pb2.Decimal:
         """In base currency; a positive multiple of the lot size. Never absent."""
 
     @_builtins.property
     def limit_price(self) -> _types_pb2.Decimal:
-        """In quote currency, of a limit order. May be absent: it is no limit order."""
+        """In quote currency, of an order with a limit. May be absent: it has none."""
 
     @_builtins.property
     def stop_price(self) -> _types_pb2.Decimal:
-        """In quote currency, of a stop order. May be absent: it is no stop order."""
+        """In quote currency, what the market must reach first. May be absent: it waits for nothing."""
 
     def __init__(
         self,
@@ -316,10 +363,11 @@ class OrderApproved(_message.Message):
         reduce_only: _builtins.bool | None = ...,
         expires_at_ns: _builtins.int | None = ...,
         reason: _builtins.str | None = ...,
+        time_in_force: Global___TimeInForce.ValueType | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_in_force", b"time_in_force", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_in_force", b"time_in_force", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -884,3 +932,183 @@ class BalanceChanged(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BalanceChanged: _TypeAlias = BalanceChanged  # noqa: Y015
+
+@_typing.final
+class ExternalOrderSeen(_message.Message):
+    """The account has an order at the venue that is none of ours. Said once for each."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    VENUE_ORDER_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ORDER_ID_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    FILLED_FIELD_NUMBER: _builtins.int
+    LIMIT_PRICE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it became known, UTC ns. Never absent."""
+    account: _builtins.str
+    """The account's name. Never absent or empty."""
+    instrument: _builtins.str
+    """Instrument id, `<venue>:<name>`. Never absent or empty."""
+    venue_order_id: _builtins.str
+    """The venue's own id of it. Never absent."""
+    client_order_id: _builtins.str
+    """What whoever placed it calls it; empty where nobody said. Never absent."""
+    side: _types_pb2.Side.ValueType
+    """Which way it trades. Never absent."""
+    kind: _builtins.str
+    """How it trades, in the venue's words. Never absent."""
+    @_builtins.property
+    def quantity(self) -> _types_pb2.Decimal:
+        """All of it, in base currency; 0 where the venue counts it in quote currency. Never absent."""
+
+    @_builtins.property
+    def filled(self) -> _types_pb2.Decimal:
+        """Traded when it was first seen, in base currency. Never absent."""
+
+    @_builtins.property
+    def limit_price(self) -> _types_pb2.Decimal:
+        """In quote currency. May be absent: it has no limit."""
+
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        account: _builtins.str | None = ...,
+        instrument: _builtins.str | None = ...,
+        venue_order_id: _builtins.str | None = ...,
+        client_order_id: _builtins.str | None = ...,
+        side: _types_pb2.Side.ValueType | None = ...,
+        quantity: _types_pb2.Decimal | None = ...,
+        filled: _types_pb2.Decimal | None = ...,
+        limit_price: _types_pb2.Decimal | None = ...,
+        kind: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_order_id", b"client_order_id", "filled", b"filled", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "quantity", b"quantity", "side", b"side", "time_ns", b"time_ns", "venue_order_id", b"venue_order_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_order_id", b"client_order_id", "filled", b"filled", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "quantity", b"quantity", "side", b"side", "time_ns", b"time_ns", "venue_order_id", b"venue_order_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalOrderSeen: _TypeAlias = ExternalOrderSeen  # noqa: Y015
+
+@_typing.final
+class ExternalFillSeen(_message.Message):
+    """An order of the account that is none of ours was traded. Said once for each trade id."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    VENUE_ORDER_ID_FIELD_NUMBER: _builtins.int
+    TRADE_ID_FIELD_NUMBER: _builtins.int
+    VENUE_TIME_NS_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    FEE_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it became known, UTC ns. Never absent."""
+    account: _builtins.str
+    """The account's name. Never absent or empty."""
+    instrument: _builtins.str
+    """Instrument id, `<venue>:<name>`. Never absent or empty."""
+    venue_order_id: _builtins.str
+    """The venue's own id of the order. Never absent."""
+    trade_id: _builtins.str
+    """The venue's id of the trade. Never absent."""
+    venue_time_ns: _builtins.int
+    """The venue's time of the trade, UTC ns; may be before `time_ns`. Never absent."""
+    side: _types_pb2.Side.ValueType
+    """Which way it trades. Never absent."""
+    fee_currency: _builtins.str
+    """Currency of the fee. Never absent."""
+    @_builtins.property
+    def quantity(self) -> _types_pb2.Decimal:
+        """In base currency; positive. Never absent."""
+
+    @_builtins.property
+    def price(self) -> _types_pb2.Decimal:
+        """In quote currency. Never absent."""
+
+    @_builtins.property
+    def fee(self) -> _types_pb2.Decimal:
+        """Paid, in `fee_currency`; negative for a rebate. Never absent."""
+
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        account: _builtins.str | None = ...,
+        instrument: _builtins.str | None = ...,
+        venue_order_id: _builtins.str | None = ...,
+        trade_id: _builtins.str | None = ...,
+        venue_time_ns: _builtins.int | None = ...,
+        side: _types_pb2.Side.ValueType | None = ...,
+        quantity: _types_pb2.Decimal | None = ...,
+        price: _types_pb2.Decimal | None = ...,
+        fee: _types_pb2.Decimal | None = ...,
+        fee_currency: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "instrument", b"instrument", "price", b"price", "quantity", b"quantity", "side", b"side", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_order_id", b"venue_order_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "instrument", b"instrument", "price", b"price", "quantity", b"quantity", "side", b"side", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_order_id", b"venue_order_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalFillSeen: _TypeAlias = ExternalFillSeen  # noqa: Y015
+
+@_typing.final
+class BalanceDiffers(_message.Message):
+    """The venue holds more or less of a currency than all that is known explains."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    EXPECTED_FIELD_NUMBER: _builtins.int
+    FOUND_FIELD_NUMBER: _builtins.int
+    EXPLAINED_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it became known, UTC ns. Never absent."""
+    account: _builtins.str
+    """The account's name. Never absent or empty."""
+    currency: _builtins.str
+    """Of what. Never absent."""
+    @_builtins.property
+    def expected(self) -> _types_pb2.Decimal:
+        """Opening holdings, and what all known trades and fees made of them. Never absent."""
+
+    @_builtins.property
+    def found(self) -> _types_pb2.Decimal:
+        """What the venue says the account has, free and set aside. Never absent."""
+
+    @_builtins.property
+    def explained(self) -> _types_pb2.Decimal:
+        """How far open orders may have moved it without our knowing yet, both ways. Never absent."""
+
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        account: _builtins.str | None = ...,
+        currency: _builtins.str | None = ...,
+        expected: _types_pb2.Decimal | None = ...,
+        found: _types_pb2.Decimal | None = ...,
+        explained: _types_pb2.Decimal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "expected", b"expected", "explained", b"explained", "found", b"found", "time_ns", b"time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "currency", b"currency", "expected", b"expected", "explained", b"explained", "found", b"found", "time_ns", b"time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceDiffers: _TypeAlias = BalanceDiffers  # noqa: Y015

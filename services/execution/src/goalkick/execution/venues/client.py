@@ -1,0 +1,243 @@
+"""ccxt's client of a venue: how it is made, waited for, and what its errors mean."""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from goalkick.common.core.errors import InvalidDataError, SettingsError, TransientError
+from goalkick.common.values.ids import InstrumentId, name_of
+from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
+from goalkick.execution.settings import VenueSettings
+from goalkick.execution.venues.dialect import Dialect
+
+
+class VenueClient:
+    """One account's access to a venue.
+
+    Attributes:
+        settings: which venue, where, with which keys and how patiently.
+        rest: ccxt's client for questions; there after `load`, as is the next.
+        trading: ccxt's client for orders: what is asked never holds up an order.
+        limit_s: how long an answer is waited for.
+    """
+
+    def __init__(
+        self,
+        settings: VenueSettings,
+        dialect: Dialect,
+        name: str,
+        jitter: Callable[[], float] = random.random,
+        may_place: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """Nothing is loaded or connected before `load`.
+
+        Args:
+            settings: which venue, where, with which keys and how patiently.
+            dialect: the venue's own language.
+            name: venue and account, for messages.
+            jitter: numbers in [0, 1) that keep retries of several accounts apart.
+            may_place: whether orders may be placed, asked when one is about to be signed.
+        """
+        self._may_place = may_place
+        self.settings = settings
+        self.rest: Any = None
+        self.trading: Any = None
+        self.limit_s = seconds(settings.timeout) * 2
+        self._dialect = dialect
+        self._name = name
+        self._jitter = jitter
+        self._library: Any = None
+        self._instruments: dict[str, InstrumentId] = {}
+
+    async def load(self) -> None:
+        """Loads ccxt, the venue's instruments and the difference of the clocks.
+
+        Raises:
+            TransientError: the venue does not answer.
+            SettingsError: it refuses the keys.
+        """
+        # Imported here because it takes 100 MB and a second, which paper trading should not pay.
+        self._library = await asyncio.to_thread(_load)
+        self.rest = self.make()
+        await self.ask(self.rest.load_markets())
+        await self.ask(self.rest.load_time_difference())
+        self.trading = self.make(self._guarded)
+        # Opens its connection as well, so that the first order need not wait for that.
+        await self.ask(self.trading.load_time_difference())
+
+    async def close(self) -> None:
+        """Closes connections; `load` opens them again."""
+        clients = [each for each in (self.rest, self.trading) if each is not None]
+        self.rest = self.trading = None
+        for client in clients:
+            await client.close()
+
+    def make(self, wrap: Callable[[Any], Any] | None = None) -> Any:
+        """A new client of ccxt.
+
+        Args:
+            wrap: the exchange's class -> the class to use instead.
+        """
+        settings, kind = self.settings, getattr(self._library, self._dialect.name)
+        client = (wrap(kind) if wrap else kind)(
+            {
+                "apiKey": settings.key.reveal() if settings.key else "",
+                "secret": settings.secret.reveal() if settings.secret else "",
+                "timeout": settings.timeout // NS_PER_MS,
+                # The other way of ccxt to count lets each request wait for the one before it,
+                # however long ago that was.
+                "enableRateLimit": True,
+                "rateLimiterAlgorithm": "rollingWindow",
+                "rollingWindowSize": self._dialect.window_ms,
+                "newUpdates": True,
+                "maxRetriesOnFailure": 0,
+                "streaming": {"keepAlive": settings.keep_alive // NS_PER_MS},
+                "options": dict(self._dialect.options(settings.recv_window // NS_PER_MS)),
+            }
+        )
+        if settings.endpoint:
+            client.urls["api"] = self._dialect.move(client.urls["api"], settings.endpoint)
+        if self.rest is not None:
+            client.set_markets_from_exchange(self.rest)
+        return client
+
+    def _guarded(self, kind: Any) -> Any:
+        """The class with a last look before an order is signed.
+
+        What is signed carries the time, so the venue refuses it later than `recv_window` after
+        this look, however long the process is paused in between.
+        """
+        may_place, placement, name = self._may_place, self._dialect.placement, self._name
+
+        class Guarded(kind):  # type: ignore[misc]
+            def sign(self, path: str, api: Any, method: str, *rest: Any, **named: Any) -> Any:
+                if method == "POST" and path == placement and not may_place():
+                    raise InvalidDataError(
+                        f"{name}: expected the account to be ours still, found that the lease has "
+                        "run out; the order was not sent"
+                    )
+                return super().sign(path, api, method, *rest, **named)
+
+        return Guarded
+
+    async def ask(self, request: Coroutine[Any, Any, Any]) -> Any:
+        """Waits for an answer, not for ever.
+
+        Returns:
+            None where the venue says that there is no such order.
+
+        Raises:
+            TransientError: there is no answer, or it says nothing.
+            SettingsError: the keys are refused.
+        """
+        library = self._library
+        try:
+            async with asyncio.timeout(self.limit_s):
+                return await request
+        except library.OrderNotFound:
+            return None
+        except library.InvalidNonce as error:
+            await self._set_clocks()
+            raise TransientError(
+                f"{self._name}: our clock and the venue's differ: {error}"
+            ) from error
+        except library.AuthenticationError as error:
+            raise SettingsError(
+                f"execution.venue: expected keys that {self._name} accepts, found: {error}"
+            ) from error
+        except (
+            library.BaseError,
+            InvalidDataError,
+            TimeoutError,
+            OSError,
+            LookupError,
+            ArithmeticError,
+            AttributeError,
+            TypeError,
+            ValueError,
+        ) as error:
+            # The latter are what an answer in another form than expected leads to.
+            raise TransientError(
+                f"{self._name}: expected an answer within {self.limit_s:g} s, found {said(error)}"
+            ) from error
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether an error of a placement says that the order is not there and will not be."""
+        if isinstance(error, InvalidDataError):
+            return True  # it was not sent
+        answer = _answer_in(error)
+        code = answer.get("code", answer.get("retCode"))
+        message = str(answer.get("msg", answer.get("retMsg", "")))
+        return isinstance(code, int) and self._dialect.is_refusal(code, message)
+
+    async def learn_from(self, error: Exception) -> None:
+        """Sets the clock right after a request that was refused because of its time."""
+        if isinstance(error, self._library.InvalidNonce):
+            await self._set_clocks()
+
+    async def _set_clocks(self) -> None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(self.limit_s):
+                difference = await self.rest.load_time_difference()
+                self.trading.options["timeDifference"] = difference
+
+    async def pause(self, failures: int) -> None:
+        """Waits after this many failures in a row (from 1), longer after more."""
+        settings = self.settings
+        delay_ns = min(settings.retry_delay << min(failures - 1, 20), settings.max_retry_delay)
+        await asyncio.sleep(seconds(delay_ns) * (0.5 + self._jitter() / 2))
+
+    def venue_ms(self) -> int:
+        """The venue's time, as far as it is known; UTC milliseconds."""
+        return int(self.rest.milliseconds() - self.rest.options.get("timeDifference", 0))
+
+    def symbol(self, instrument: InstrumentId) -> str:
+        """The venue's own name of an instrument.
+
+        Raises:
+            InvalidDataError: the venue did not list it when we connected.
+        """
+        name = name_of(instrument)
+        if name not in self.rest.markets:
+            raise InvalidDataError(
+                f"{self._name}: expected an instrument that is listed, found {name}"
+            )
+        return str(self.rest.markets[name]["id"])
+
+    def instrument(self, symbol: str) -> InstrumentId:
+        """Our name of an instrument that the venue calls `symbol`."""
+        known = self._instruments.get(symbol)
+        if known is None:
+            market = self.rest.safe_market(symbol, None, None, "spot")
+            name = f"{self._dialect.name}:{market['symbol']}"
+            known = self._instruments[symbol] = InstrumentId(name)
+        return known
+
+
+def seconds(duration_ns: int) -> float:
+    """A duration for asyncio."""
+    return duration_ns / NS_PER_SECOND
+
+
+def said(error: BaseException) -> str:
+    """An error in a few words."""
+    return f"{type(error).__name__}: {str(error)[:300]}"
+
+
+def _answer_in(error: Exception) -> Mapping[str, Any]:
+    """The venue's own answer, which ccxt puts at the end of an error's text; {}: there is none."""
+    text = str(error)
+    try:
+        answer = json.loads(text[text.index("{") :])
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
+
+
+def _load() -> Any:
+    import ccxt.pro  # noqa: PLC0415
+
+    return ccxt.pro
