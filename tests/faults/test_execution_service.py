@@ -62,9 +62,9 @@ class World:
 
     def __init__(self, server: VenueServer) -> None:
         self.server = server
-        self.broker = Broker(
-            {t.name: t.partitions for t in (*TOPICS, *STATE_OF.values(), DEAD_LETTERS)}
-        )
+        events = {topic.name: topic.partitions for topic in TOPICS}
+        states = {topic.name: topic.partitions for topic in (*STATE_OF.values(), DEAD_LETTERS)}
+        self.broker = Broker(events | states)
         topic = TOPIC_OF[OrderApproved]
         place = Partition(topic.name, partition_of("main", topic.partitions))
         self._risk = Output(topic, place, "risk")
