@@ -31,6 +31,13 @@ ACCOUNT = AccountSettings(
 OTHER = ACCOUNT.model_copy(update={"key": "o" * 64, "secret": "t" * 64})
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here runs servers on loopback."""
+    for item in items:
+        if "conformance" in item.path.parts:
+            item.add_marker(pytest.mark.slow)
+
+
 def quiet_settings(**changes: Any) -> VenueSettings:
     """A venue whose book stands still unless a test moves it: nobody trades but the accounts."""
     values: dict[str, Any] = {

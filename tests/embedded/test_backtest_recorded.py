@@ -11,7 +11,7 @@ from goalkick.embedded.backtest import BacktestResult, currency_of, run_backtest
 from goalkick.embedded.settings import GoalkickSettings, backtest_settings
 from goalkick.ingest.candles import CandleTable, read_candles
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 FILES = {
     "binance_spot_BTCUSDT_1h_2017-2024.csv.gz": 58_419,

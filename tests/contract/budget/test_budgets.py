@@ -16,6 +16,8 @@ from goalkick.common.testing.contracts.budget import VENUES, BudgetContract
 from goalkick.limiter.service import KEY, limiter
 from goalkick.limiter.settings import LimiterSettings
 
+pytestmark = pytest.mark.slow
+
 
 class TestMemoryBudget(BudgetContract):
     @pytest.fixture

@@ -21,6 +21,8 @@ from goalkick.ingest.archive.manifest import Manifest
 from goalkick.ingest.candles import read_candles
 from tests.unit.ingest.archive_server import HOUR_MS, MINUTE_MS, ArchiveServer, at_ms, kline
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 MINUTES = "candles/venue=binance/instrument=BTC-USDT/bar=1m"
 

@@ -28,6 +28,8 @@ from goalkick.ingest.feeds.retries import retry_delay_s
 from goalkick.ingest.settings import CcxtSettings
 from tests.unit.ingest.binance_rest import MINUTE_MS, BinanceRest, price_at
 
+pytestmark = pytest.mark.slow
+
 D = Decimal
 NOW_MS = 1_700_000_040_000 + 30_000
 """Half a minute after a full one."""

@@ -122,6 +122,15 @@ class ExecutionCore:
         known = self._state.bases.get(instrument)
         return known or name_of(instrument).partition("/")[0]
 
+    def cancel(self, order: Order, time_ns: int) -> CancelOrder:
+        """The command to take an order out of the book."""
+        return CancelOrder(
+            time_ns=time_ns,
+            client_order_id=order.approved.client_order_id,
+            instrument=order.approved.instrument,
+            venue_order_id=order.venue_order_id,
+        )
+
     def query(self, order: Order, time_ns: int) -> QueryOrder:
         """The question what became of an order."""
         return QueryOrder(
@@ -191,22 +200,18 @@ class ExecutionCore:
         order = self._state.working.get(handle)
         if order is None:
             return ()
-        return (
-            CancelOrder(
-                time_ns=request.time_ns,
-                client_order_id=handle,
-                instrument=order.approved.instrument,
-                venue_order_id=order.venue_order_id,
-            ),
-        )
+        order.leaving = True
+        return (self.cancel(order, request.time_ns),)
 
     def _on_accepted(self, answer: VenueAccepted) -> Sequence[Event]:
         order = self._order(answer)
         if order is None:
             return self._take_back(answer)
         order.venue_order_id = answer.venue_order_id
+        # It is open though it is wanted gone: the cancel came before it, or never arrived.
+        again = (self.cancel(order, answer.time_ns),) if order.leaving else ()
         if order.status not in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
-            return ()
+            return again
         order.advance(OrderStatus.ACCEPTED)
         return (
             OrderAccepted(
@@ -216,6 +221,7 @@ class ExecutionCore:
                 instrument=answer.instrument,
                 venue_order_id=answer.venue_order_id,
             ),
+            *again,
         )
 
     def _take_back(self, answer: VenueAccepted) -> Sequence[Event]:

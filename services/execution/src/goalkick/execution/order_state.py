@@ -55,6 +55,7 @@ class Order(msgspec.Struct):
         filled: traded so far, in base currency; never above the approved quantity.
         venue_order_id: the venue's handle, "" before it is known.
         trades: the venue's ids of the trades that are booked.
+        leaving: whether it is wanted gone, until it has ended.
     """
 
     approved: OrderApproved
@@ -62,6 +63,7 @@ class Order(msgspec.Struct):
     filled: Decimal = ZERO
     venue_order_id: str = ""
     trades: list[str] = msgspec.field(default_factory=list)
+    leaving: bool = False
 
     @property
     def remaining(self) -> Decimal:

@@ -357,9 +357,8 @@ class Book:
                 self._exact = exact
                 events.append(self._best(exact))
         pictured_ns = self._pictured_ns
-        since_ns = None if pictured_ns is None else self._time_ns - pictured_ns
-        # A snapshot's time is that of its receipt: our clock may be ahead of the venue's.
-        if since_ns is None or not 0 <= since_ns < self._publishing.interval_ns:
+        # A snapshot's time is that of its receipt: our clock may be well ahead of the venue's.
+        if pictured_ns is None or abs(self._time_ns - pictured_ns) >= self._publishing.interval_ns:
             events.append(self._picture(self._time_ns))
         return events
 

@@ -177,7 +177,10 @@ class BinanceDialect:
 
     async def cancel(self, client: Any, handle: str, symbol: str) -> None:
         """See the protocol."""
-        await client.private_delete_order({"symbol": symbol, "origClientOrderId": handle})
+        request = {"symbol": symbol, "origClientOrderId": handle}
+        answer = await client.private_delete_order(request)
+        # ccxt lets a 200 pass that is no JSON: an answer without an order says nothing.
+        str(answer["orderId"])
 
     async def find(self, client: Any, handle: str, symbol: str) -> Found | None:
         """See the protocol."""

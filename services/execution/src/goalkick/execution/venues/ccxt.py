@@ -212,7 +212,7 @@ class CcxtVenue:
         lacking = self._dialect.lacks(order)
         if lacking:
             raise InvalidDataError(lacking)
-        symbol = self._client.symbol(order.instrument)
+        symbol = await self._client.symbol(order.instrument)
         self._watch.trades_here(symbol)
         async with asyncio.timeout(self._client.limit_s):
             return await self._dialect.place(self._client.trading, order, symbol)
@@ -238,7 +238,7 @@ class CcxtVenue:
         try:
             while (order := self._open.get(handle)) is not None:
                 try:
-                    symbol = self._client.symbol(order.instrument)
+                    symbol = await self._client.symbol(order.instrument)
                     request = self._dialect.cancel(self._client.trading, handle, symbol)
                     await self._client.ask(request)
                     if not order.sending:
@@ -298,7 +298,7 @@ class CcxtVenue:
         while (order := self._open.get(handle)) is not None:
             began_s = time.monotonic()
             try:
-                symbol = self._client.symbol(order.instrument)
+                symbol = await self._client.symbol(order.instrument)
                 request = self._dialect.find(self._client.rest, handle, symbol)
                 found = await self._client.ask(request)
             except GoalkickError as error:

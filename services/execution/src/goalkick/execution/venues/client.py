@@ -181,8 +181,9 @@ class VenueClient:
     async def _set_clocks(self) -> None:
         with contextlib.suppress(Exception):
             async with asyncio.timeout(self.limit_s):
-                difference = await self.rest.load_time_difference()
-                self.trading.options["timeDifference"] = difference
+                # Over the client for orders: what is asked must not hold this up.
+                difference = await self.trading.load_time_difference()
+                self.rest.options["timeDifference"] = difference
 
     async def pause(self, failures: int) -> None:
         """Waits after this many failures in a row (from 1), longer after more."""
@@ -194,13 +195,17 @@ class VenueClient:
         """The venue's time, as far as it is known; UTC milliseconds."""
         return int(self.rest.milliseconds() - self.rest.options.get("timeDifference", 0))
 
-    def symbol(self, instrument: InstrumentId) -> str:
-        """The venue's own name of an instrument.
+    async def symbol(self, instrument: InstrumentId) -> str:
+        """The venue's own name of an instrument; looks again for one that was not listed before.
 
         Raises:
-            InvalidDataError: the venue did not list it when we connected.
+            InvalidDataError: the venue does not list it.
+            TransientError: the venue does not answer.
         """
         name = name_of(instrument)
+        if name not in self.rest.markets:
+            await self.ask(self.rest.load_markets(True))
+            self.trading.set_markets_from_exchange(self.rest)
         if name not in self.rest.markets:
             raise InvalidDataError(
                 f"{self._name}: expected an instrument that is listed, found {name}"
@@ -211,6 +216,9 @@ class VenueClient:
         """Our name of an instrument that the venue calls `symbol`."""
         known = self._instruments.get(symbol)
         if known is None:
+            if symbol not in self.rest.markets_by_id:
+                # Not remembered: it may be listed later, under our own name for it.
+                return InstrumentId(f"{self._dialect.name}:{symbol}")
             market = self.rest.safe_market(symbol, None, None, "spot")
             name = f"{self._dialect.name}:{market['symbol']}"
             known = self._instruments[symbol] = InstrumentId(name)

@@ -1,0 +1,23 @@
+"""A Vault for each module: in dev mode, and in production mode with TLS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.vault.server import VaultServer
+
+
+@pytest.fixture(scope="module")
+def dev_vault() -> Iterator[VaultServer]:
+    """In memory, unsealed, without TLS."""
+    server = VaultServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def vault() -> Iterator[VaultServer]:
+    """In production mode: with TLS, a folder, and a seal."""
+    server = VaultServer(production=True)
+    yield server
+    server.close()
