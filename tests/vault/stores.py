@@ -25,7 +25,9 @@ class SetClock:
 
 
 @contextmanager
-def opened(server: VaultServer, clock: SetClock | None = None, **more: Any) -> Iterator[VaultSecrets]:
+def opened(
+    server: VaultServer, clock: SetClock | None = None, **more: Any
+) -> Iterator[VaultSecrets]:
     """A store that is closed in the end; words besides are those of `VaultServer.settings`."""
     words = {"lease": LEASE_S * NS_PER_SECOND, "refresh": REFRESH_S * NS_PER_SECOND, **more}
     store = VaultSecrets(server.settings(**words), "risk", clock=clock or SetClock())

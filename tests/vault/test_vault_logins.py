@@ -53,6 +53,18 @@ def test_a_login_is_renewed_before_it_ends(dev_vault: VaultServer) -> None:
         assert store.session.renew_in_s() == pytest.approx(0.6 * HOUR_S, rel=0.01)
 
 
+def test_a_login_that_ended_unattended_is_made_anew_before_the_next_question(
+    dev_vault: VaultServer,
+) -> None:
+    clock = SetClock()
+    dev_vault.put("after", key="hunter3")
+    with opened(dev_vault, clock, **dev_vault.approle("ended", READS, token_ttl="1h")) as store:
+        store.read("held#key")
+        clock.now_s += HOUR_S
+        assert store.read("after#key") == "hunter3"
+        assert store.session.logins == 2
+
+
 def test_a_login_that_cannot_be_renewed_is_made_anew(dev_vault: VaultServer) -> None:
     clock = SetClock()
     words = dev_vault.approle("batch", READS, token_type="batch", token_ttl="1h")
@@ -102,7 +114,7 @@ def test_a_wrong_secret_id_is_told_without_being_shown(dev_vault: VaultServer) -
     words = dev_vault.approle("wrong", READS)
     words["secret_id_file"].write_text("not-the-secret-id")
     with opened(dev_vault, **words) as store:
-        with pytest.raises(VaultError, match="expected Vault at .* to accept our login") as caught:
+        with pytest.raises(VaultError, match=r"expected Vault at .* to accept our login") as caught:
             store.read("held#key")
         assert caught.value.trouble is Trouble.LOGIN
         assert "not-the-secret-id" not in all_said(caught.value)

@@ -1,10 +1,15 @@
 """References `vault:path#key` against a real server: what is read, and what is refused."""
 
 import json
-from pathlib import Path
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from goalkick.common.adapters.secrets.settings import VaultSettings
+from goalkick.common.adapters.secrets.troubles import Trouble, VaultError
 from goalkick.common.adapters.secrets.vault import VaultSecrets
 from goalkick.common.config.secret import Secret
 from goalkick.common.core.errors import SettingsError
@@ -32,7 +37,7 @@ def test_a_missing_path_is_named(dev_vault: VaultServer) -> None:
     with (
         opened(dev_vault) as store,
         pytest.raises(
-            SettingsError, match="^vault:no/such: expected a path below goalkick/, found none$"
+            SettingsError, match=r"^vault:no/such: expected a path below goalkick/, found none$"
         ),
     ):
         store.read("no/such#key")
@@ -58,7 +63,7 @@ def test_values_that_are_no_texts_are_refused_unseen(dev_vault: VaultServer) -> 
     )
     with (
         opened(dev_vault) as store,
-        pytest.raises(SettingsError, match="expected values that are texts, found others: pin$"),
+        pytest.raises(SettingsError, match=r"expected values that are texts, found others: pin$"),
     ):
         store.read("numbers#pin")
 
@@ -87,7 +92,7 @@ def test_a_new_version_is_seen_at_the_next_refresh_and_told(dev_vault: VaultServ
         assert (store.read("turning#key"), told) == ("new", [("turning", first + 1)])
 
 
-def test_a_store_does_not_show_what_it_holds(dev_vault: VaultServer, tmp_path: Path) -> None:
+def test_a_store_does_not_show_what_it_holds(dev_vault: VaultServer) -> None:
     dev_vault.put("shy", key="hunter2")
     with opened(dev_vault) as store:
         store.read("shy#key")
@@ -97,8 +102,51 @@ def test_a_store_does_not_show_what_it_holds(dev_vault: VaultServer, tmp_path: P
         assert "hunter2" not in json.dumps(vars(store), default=str)
 
 
-def test_without_an_address_there_is_no_store() -> None:
-    from goalkick.common.adapters.secrets.settings import VaultSettings
+def test_nothing_is_taken_out_of_variables_by_accident(
+    dev_vault: VaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dev_vault.put("plain", key="hunter2")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("VAULT_ADDR", "http://127.0.0.1:9")
+    monkeypatch.setenv("VAULT_TOKEN", "of-somebody-else")
+    with opened(dev_vault) as store:
+        assert store.read("plain#key") == "hunter2"
 
+
+def test_a_token_does_not_follow_a_redirection(dev_vault: VaultServer) -> None:
+    dev_vault.put("plain", key="hunter2")
+    with redirecting_to(dev_vault.address) as address:
+        with opened(dev_vault, address=address) as store, pytest.raises(VaultError) as caught:
+            store.read("plain#key")
+        assert caught.value.trouble is Trouble.BROKEN
+
+
+@contextmanager
+def redirecting_to(address: str) -> Iterator[str]:
+    """An address that sends everybody on to another."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(307)
+            self.send_header("Location", f"{address}{self.path}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_without_an_address_there_is_no_store() -> None:
     with pytest.raises(SettingsError, match=r"vault\.address: expected where Vault is, found none"):
         VaultSecrets(VaultSettings())

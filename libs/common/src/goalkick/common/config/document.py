@@ -13,10 +13,8 @@ from typing import Any
 
 import yaml
 
+from goalkick.common.config.types import KeyPath
 from goalkick.common.core.errors import SettingsError
-
-KeyPath = tuple[str, ...]
-"""A dotted key, taken apart: `risk.max_positions` is `("risk", "max_positions")`."""
 
 _TAG = "tag:yaml.org,2002:"
 

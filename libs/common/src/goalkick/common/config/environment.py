@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from goalkick.common.config.document import KeyPath
 from goalkick.common.config.keys import suggestion
+from goalkick.common.config.types import KeyPath
 from goalkick.common.core.errors import SettingsError
 
 PREFIX = "GOALKICK__"

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from goalkick.common.config.document import KeyPath
+from goalkick.common.config.types import KeyPath
 
 ALIKE = 0.6
 """How alike two names must be to be offered as a correction: difflib's own default."""

@@ -1,14 +1,15 @@
 """Turns what pydantic objects to into one line: the key, expected, found, and where it was set."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from goalkick.common.config.document import KeyPath
+from goalkick.common.config.encrypted import Decrypted
 from goalkick.common.config.keys import suggestion
 from goalkick.common.config.secret import SECRET_ERROR
+from goalkick.common.config.types import KeyPath
 from goalkick.common.core.errors import SettingsError
 
 LONGEST_FOUND = 60
@@ -23,6 +24,7 @@ def settings_error(
     error: ValidationError,
     tree: Mapping[str, Any],
     where: Callable[[KeyPath], str],
+    encrypted: Collection[KeyPath] = (),
 ) -> SettingsError:
     """The error that a person reads; unknown keys first, because they explain the others.
 
@@ -31,10 +33,11 @@ def settings_error(
         error: what pydantic says.
         tree: what was validated.
         where: says where a key was set.
+        encrypted: keys whose values must not be quoted.
     """
     details = sorted(error.errors(include_url=False), key=lambda one: one["type"] != _UNKNOWN)
     keys = [_path(detail["loc"], tree) for detail in details]
-    text = _line(model, details[0], keys[0], where)
+    text = _line(model, details[0], keys[0], where, encrypted)
     others = sorted({".".join(key) for key in keys[1:]} - {".".join(keys[0])})
     if others:
         text += f"; also wrong: {', '.join(others)}"
@@ -45,7 +48,11 @@ _UNKNOWN = "extra_forbidden"
 
 
 def _line(
-    model: type[BaseModel], detail: ErrorDetails, path: KeyPath, where: Callable[[KeyPath], str]
+    model: type[BaseModel],
+    detail: ErrorDetails,
+    path: KeyPath,
+    where: Callable[[KeyPath], str],
+    encrypted: Collection[KeyPath],
 ) -> str:
     key = ".".join(path) or "the configuration"
     if detail["type"] == _UNKNOWN:
@@ -53,6 +60,13 @@ def _line(
     if detail["type"] == "missing":
         return f"{key}: expected a value, found none ({where(path[:-1])})"
     message = " ".join(detail["msg"].split())
+    hidden = sorted(".".join(one) for one in encrypted if one[: len(path)] == path)
+    if hidden and detail["type"] != SECRET_ERROR:
+        # A message of our own may quote what it found.
+        return (
+            f"{key}: expected another value, found one that is not shown because it is encrypted "
+            f"({', '.join(hidden)}, {where(path)})"
+        )
     if detail["type"] in _OWN_WORDS:
         message = message.removeprefix("Value error, ").removeprefix("Assertion failed, ")
         return f"{key}: {message} ({where(path)})"
@@ -65,6 +79,8 @@ def _line(
 
 
 def _found(value: object) -> str:
+    if isinstance(value, Decrypted):
+        return "one that is encrypted"
     if value is None:
         return "null"
     if isinstance(value, Mapping):

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, Self, TypeVar
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from goalkick.common.config.encrypted import CIPHERTEXT, Decrypted
 from goalkick.common.core.errors import GoalkickError, SettingsError
 from goalkick.common.ports.secrets import Secrets
 
@@ -20,7 +21,7 @@ MASK = "**********"
 
 SECRET_ERROR = "secret_reference"  # noqa: S105 -- the name of an error, not a secret
 
-_REFERENCE = re.compile(r"env:\w+|file:/\S.*|vault:[^\s#]+#[^\s#]+")
+_REFERENCE = re.compile(rf"env:\w+|file:/\S.*|vault:[^\s#]+#[^\s#]+|{CIPHERTEXT.pattern}")
 _EXPECTED = (
     "expected a reference to a secret (env:NAME, file:/path or vault:path#key), "
     "found something else; a secret itself must not stand in the configuration"
@@ -69,6 +70,8 @@ class Secret:
         Raises:
             SettingsError: no store for its scheme is configured, or the store does not have it.
         """
+        if self._value is not None and CIPHERTEXT.fullmatch(self._reference):
+            return self  # what it decrypts to never changes
         scheme, _, name = self._reference.partition(":")
         if scheme not in stores:
             raise SettingsError(
@@ -119,6 +122,8 @@ class Secret:
     def _validated(cls, value: object) -> "Secret":
         if isinstance(value, Secret):
             return value
+        if isinstance(value, Decrypted):
+            return cls(value.ciphertext, str(value))
         if isinstance(value, str) and _REFERENCE.fullmatch(value):
             return cls(value)
         raise PydanticCustomError(SECRET_ERROR, _EXPECTED)
@@ -142,10 +147,10 @@ def _resolved(value: Any, stores: Mapping[str, Secrets], path: tuple[str, ...]) 
     if isinstance(value, Secret):
         try:
             return value.resolve(stores)
-        except SettingsError as error:
-            raise SettingsError(f"{'.'.join(path)}: {error}") from None
         except GoalkickError as error:
-            raise type(error)(f"{'.'.join(path)}: {error}") from None
+            # The same error with more words: its kind may hold more than a message.
+            error.args = (f"{'.'.join(path)}: {error}",)
+            raise
     if isinstance(value, BaseModel):
         fields = {name: getattr(value, name) for name in type(value).model_fields}
         changed = _changed(fields, stores, path)

@@ -13,10 +13,12 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from goalkick.common.config.document import KeyPath, read_document
+from goalkick.common.config.document import read_document
+from goalkick.common.config.encrypted import Decrypt, decrypted
 from goalkick.common.config.environment import fold, read_environment
 from goalkick.common.config.problems import settings_error
-from goalkick.common.config.types import Settings
+from goalkick.common.config.secret import MASK
+from goalkick.common.config.types import KeyPath, Settings
 
 Model = TypeVar("Model", bound=Settings)
 
@@ -32,10 +34,12 @@ class Loaded(Generic[Model]):
         value: the settings; secrets in it are references until `resolve_secrets`.
         sources: dotted key of each single value -> `default`, `file <path>`, `env <variable>`
             or `option`.
+        encrypted: dotted keys whose values were encrypted, and are masked when they are shown.
     """
 
     value: Model
     sources: Mapping[str, str]
+    encrypted: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ def load(
     environ: Mapping[str, str],
     overrides: Mapping[str, Any] = MappingProxyType({}),
     other_sections: Collection[str] = (),
+    decrypt: Decrypt | None = None,
 ) -> Loaded[Model]:
     """Reads, merges and checks the settings of a process.
 
@@ -97,10 +102,12 @@ def load(
         environ: variables; those that begin with `GOALKICK__` are settings.
         overrides: dotted key -> value, from the command line; a value may be a mapping.
         other_sections: sections that may be there for other processes; they are ignored.
+        decrypt: decrypts values `vault:v1:...`; None: such values are refused.
 
     Raises:
         SettingsError: a source cannot be read, a key is not known, or a value is wrong; one line
             with the key, what was expected, what was found, and where.
+        TransientError: there are encrypted values, and Vault cannot be asked now.
     """
     option = _option_layer(overrides)
     from_file = _file_layer(model, file, other_sections)
@@ -110,25 +117,33 @@ def load(
     tree = _defaults(model)
     for layer in reversed(layers):
         tree = _merged(tree, layer.tree)
+    tree, encrypted = decrypted(tree, decrypt)
     try:
         value = model.model_validate(tree)
     except ValidationError as error:
         raise settings_error(
-            model, error, tree, lambda path: _speaking(layers, path).place(path)
+            model, error, tree, lambda path: _speaking(layers, path).place(path), encrypted
         ) from None
     sources = {
         ".".join(path): _speaking(layers, path).source(path)
         for path, _ in _leaves(value.model_dump(mode="json"))
     }
-    return Loaded(value, MappingProxyType(sources))
+    hidden = frozenset(".".join(path) for path in encrypted)
+    return Loaded(value, MappingProxyType(sources), hidden)
 
 
 def describe(loaded: Loaded[Any]) -> list[tuple[str, str, str]]:
     """(key, value, source) of each single setting, in the order of the models; secrets masked."""
     return [
-        (".".join(path), _text(value), loaded.sources[".".join(path)])
+        (key, MASK if _is_hidden(key, loaded.encrypted) else _text(value), loaded.sources[key])
         for path, value in _leaves(loaded.value.model_dump(mode="json"))
+        for key in (".".join(path),)
     ]
+
+
+def _is_hidden(key: str, encrypted: Collection[str]) -> bool:
+    """Whether the value of a key, or a part of it, was encrypted."""
+    return any(f"{one}.".startswith(f"{key}.") for one in encrypted)
 
 
 def _option_layer(overrides: Mapping[str, Any]) -> _Layer:

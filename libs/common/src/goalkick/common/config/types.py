@@ -8,6 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from goalkick.common.values.money import decimal_from_float, parse_decimal
 from goalkick.common.values.time import format_duration, parse_duration
 
+KeyPath = tuple[str, ...]
+"""A dotted key, taken apart: `risk.max_positions` is `("risk", "max_positions")`."""
+
 
 class Settings(BaseModel):
     """A section of the configuration: frozen, strict about unknown keys, defaults checked too."""

@@ -34,6 +34,14 @@ NeededConfig = Annotated[
 ]
 
 
+@app.callback()
+def _quiet() -> None:
+    """What goes wrong is told once, by the command; the log's words would stand among results."""
+    from goalkick.common.telemetry import logs
+
+    logs.configure("secrets", "error")
+
+
 @app.command(cls=Command, epilog=EPILOG)
 def encrypt(config: Config = None, service: Service = "", json: Json = False) -> None:
     """Encrypt a value from standard input, for the configuration file.

@@ -22,6 +22,14 @@ Namespace = Annotated[
 ]
 
 
+@app.callback()
+def _quiet() -> None:
+    """What goes wrong is told once, by the command; the log's words would stand among results."""
+    from goalkick.common.telemetry import logs
+
+    logs.configure("vault", "error")
+
+
 @app.command(cls=Command, epilog=EPILOG)
 def setup(
     config: Config = None,
@@ -45,6 +53,14 @@ def setup(
             help="the cluster's API as Vault sees it, such as https://kubernetes.default.svc",
         ),
     ] = None,
+    kubernetes_ca: Annotated[
+        Path | None,
+        typer.Option(
+            "--kubernetes-ca",
+            metavar="FILE",
+            help="PEM of the authority of the cluster's API, for a Vault outside of the cluster",
+        ),
+    ] = None,
     policies: Annotated[
         Path | None,
         typer.Option(
@@ -62,7 +78,8 @@ def setup(
     from goalkick.common.adapters.secrets.setup import Wanted
     from goalkick.common.adapters.secrets.setup import setup as bring
 
-    wanted = Wanted(_methods(method), namespace, kubernetes_host, _texts(policies))
+    authority = None if kubernetes_ca is None else kubernetes_ca.read_text()
+    wanted = Wanted(_methods(method), namespace, kubernetes_host, authority, _texts(policies))
     session = VaultSession(_settings(config))
     try:
         changes = bring(session, wanted, check=check)

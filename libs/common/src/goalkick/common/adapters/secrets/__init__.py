@@ -1,1 +1,1 @@
-"""Where secrets come from: variables and files."""
+"""Where secrets come from: variables, files, and Vault."""
