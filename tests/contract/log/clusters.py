@@ -198,9 +198,9 @@ class Apart:
         tails = await self._log.tails([self._there(p) for p in partitions], count)
         return {self._here(p): [self._record(r) for r in found] for p, found in tails.items()}
 
-    async def commit(self, offsets: Mapping[Partition, int]) -> None:
+    async def commit(self, offsets: Mapping[Partition, int]) -> bool:
         self._fault("commit")
-        await self._log.commit({self._there(p): offset for p, offset in offsets.items()})
+        return await self._log.commit({self._there(p): offset for p, offset in offsets.items()})
 
     def _there(self, partition: Partition) -> Partition:
         return Partition(self._prefix + partition.topic, partition.number)
