@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.kafka.broker import Broker, BrokerMissingError, start_broker
+
+# How long an example takes says more about the machine than about the claim.
+settings.register_profile("goalkick", deadline=None)
+settings.load_profile("goalkick")
 
 _LEFT_OUT = pytest.StashKey[int]()
 

@@ -84,9 +84,11 @@ def killed(point: str, fault: str) -> Scenario:
 @pytest.mark.parametrize("venue", ["binance", "bybit"])
 async def test_the_books_are_the_ledgers_under_every_fault(venue: str) -> None:
     outcomes = await assert_true(map(under, FAULTS), [venue])
-    idle = [each.scenario.name for each in outcomes if not _struck(each)]
+    idle = [each.scenario for each in outcomes if not _struck(each)]
+    # A fault of open sockets finds none while the desk connects, late on a busy machine: once more.
+    again = await assert_true(idle, [venue])
     # Of F21: what the venue lists may end the doubt before anybody asks about the order.
-    assert set(idle) <= {"under F21"}
+    assert {each.scenario.name for each in again if not _struck(each)} <= {"under F21"}
 
 
 def _struck(outcome: Outcome) -> bool:
