@@ -28,6 +28,8 @@ from tests.faults.scenario import (
 )
 from tests.faults.trial import Outcome
 
+pytestmark = pytest.mark.timeout(900)
+
 SOME = Decimal("0.02")
 
 
