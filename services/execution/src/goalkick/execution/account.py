@@ -108,7 +108,8 @@ class AccountBook(msgspec.Struct):
         """
         report: list[Difference] = []
         suspected: dict[str, Decimal] = {}
-        for currency in sorted({*found, *expected}):
+        # What a venue has none of, it may leave out: what was told there ends all the same.
+        for currency in sorted({*found, *expected, *self.told}):
             explained = doubtful.get(currency, ZERO)
             if explained is None:
                 continue

@@ -31,19 +31,25 @@ class Venue(Protocol):
         ...
 
     def carry_out(self, command: VenueEvent) -> None:
-        """Begins to carry out a `PlaceOrder`, `CancelOrder` or `QueryOrder`, and does not wait.
+        """Begins to carry out a command, and does not wait.
 
-        A placement is sent at most once. A query ends with all trades of the order (repeated ones
-        do no harm), then with `VenueAccepted` if it works, `VenueClosed` if it has ended, or
-        `VenueNotFound` once no request of ours can reach the venue any more.
+        `PlaceOrder` is sent at most once; a venue that has no such kind of order, or that has the
+        client order id already, is no reason to try another way. `CancelOrder` is sent until the
+        venue has answered it. `QueryOrder` ends with all trades of the order (repeated ones do no
+        harm), then with `VenueAccepted` if it works, `VenueClosed` if it has ended, or
+        `VenueNotFound` once no request of ours can reach the venue any more. `CancelAll` cancels
+        every open order of ours, whoever placed it, and no other. `QueryAccount` tells what the
+        account holds, and its orders and trades that are not ours.
         """
         ...
 
     async def answers(self) -> Sequence[VenueEvent]:
-        """Waits for news of our orders, in the order in which they became known.
+        """Waits for news of the account, in the order in which they became known.
 
-        `VenueClosed` of an order comes after all of its trades. The events' `time_ns` is the
-        venue's time of what they tell.
+        `VenueClosed` of an order comes after all of its trades. What a private stream has missed
+        is told all the same, later. Orders and trades that are not ours come as
+        `VenueExternalOrder` and `VenueExternalTrade`, perhaps more than once. The events'
+        `time_ns` is the venue's time of what they tell.
         """
         ...
 

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeVar
@@ -36,43 +35,22 @@ from goalkick.common.events.venue import (
     VenueUnreachable,
 )
 from goalkick.common.values.ids import ClientOrderId, InstrumentId
-from goalkick.common.values.money import ZERO
 from goalkick.execution.settings import VenueSettings
 from goalkick.execution.venues.client import VenueClient, said, seconds
 from goalkick.execution.venues.dialect import Dialect, Ended, Foreign, Found, News, Told, is_ours
+from goalkick.execution.venues.orders import OpenOrder, Orders
 from goalkick.execution.venues.stream import PrivateStream
 from goalkick.execution.venues.tasks import Tasks
 from goalkick.execution.venues.watch import AccountWatch
 
 _WAITING: Final = 10_000
 """Pieces of news that may wait to be heard; more than a venue says in the time of a snapshot."""
-_AT_ONCE: Final = 10
+_AT_ONCE: Final = 3
 """Orders that are asked about one by one; more wait for the list of all open orders first."""
-_REMEMBERED: Final = 10_000
-"""Orders that are remembered to have ended, so that nothing is asked about them any more."""
 
 Event = TypeVar("Event", bound=VenueEvent)
 
 log = structlog.get_logger()
-
-
-class _Open(msgspec.Struct):
-    """An order that is not known to have ended.
-
-    Attributes:
-        quantity: all of it; None where it was not placed here.
-        traded: trade id -> quantity, of those that were told.
-        known: whether the venue has had it for certain.
-        sent_s: when it can have been signed last, monotonic seconds.
-        sending: whether it may still be signed.
-    """
-
-    instrument: InstrumentId
-    sent_s: float
-    quantity: Decimal | None = None
-    traded: dict[str, Decimal] = msgspec.field(default_factory=dict)
-    known: bool = False
-    sending: bool = False
 
 
 class CcxtVenue:
@@ -112,11 +90,11 @@ class CcxtVenue:
         )
         self._news: asyncio.Queue[VenueEvent] = asyncio.Queue(_WAITING)
         self._asked: dict[str, bool] = {}
-        self._open: dict[str, _Open] = {}
-        self._ended: OrderedDict[str, None] = OrderedDict()
+        self._orders = Orders(
+            seconds(settings.recv_window + settings.engine_timeout + settings.margin)
+        )
         self._cancelling: set[str] = set()
         self._trades = 0
-        self._began_s = 0.0
 
     @property
     def connected(self) -> bool:
@@ -126,7 +104,6 @@ class CcxtVenue:
     async def start(self) -> None:
         """Connects; see the port."""
         self._forget()
-        self._began_s = time.monotonic()
         await self._client.load()
         self._watch.begin()
         await self.holdings()
@@ -139,14 +116,14 @@ class CcxtVenue:
         """Begins to carry out a command; see the port."""
         match command:
             case PlaceOrder(client_order_id=handle):
-                order = self._order(handle, command.instrument)
+                order = self._orders.of(handle, command.instrument)
                 order.quantity, order.sending = command.quantity, True
                 self._begin("placement", self._place(command), lambda: self._doubt(command))
             case CancelOrder(client_order_id=handle):
-                self._order(handle, command.instrument)
+                self._orders.of(handle, command.instrument)
                 self._cancel(handle)
             case QueryOrder(client_order_id=handle):
-                self._order(handle, command.instrument).known |= command.known
+                self._orders.of(handle, command.instrument).known |= command.known
                 if len(self._asked) < _AT_ONCE:
                     self._ask(handle)
                 else:
@@ -185,26 +162,26 @@ class CcxtVenue:
 
     async def _place(self, order: PlaceOrder) -> None:
         handle = order.client_order_id
-        state = self._open[handle]
+        state = self._orders.open[handle]
         try:
             told = await self._send(order)
         except asyncio.CancelledError:
             raise
         except Exception as error:
-            self._was_sent(state)
+            state.was_sent()
             if self._client.is_refusal(error):
-                self._finish(handle)
+                self._orders.finish(handle)
                 await self._say(VenueRejected(**_about(handle, state), reason=said(error)))
             else:
                 log.warning("outcome of an order is not known", order=handle, reason=said(error))
                 await self._say(VenueUnreachable(**_about(handle, state), reason=said(error)))
             await self._client.learn_from(error)
             return
-        self._was_sent(state)
+        state.was_sent()
         for event in told:
             await self._say(event)
             if isinstance(event, VenueClosed):
-                self._finish(handle)
+                self._orders.finish(handle)
         if not self.connected:
             self._ask(handle)
 
@@ -219,13 +196,10 @@ class CcxtVenue:
 
     def _doubt(self, order: PlaceOrder) -> None:
         """A placement broke in a way that nobody had thought of: nothing is known about it."""
-        state = self._order(order.client_order_id, order.instrument)
-        self._was_sent(state)
+        state = self._orders.of(order.client_order_id, order.instrument)
+        state.was_sent()
         reason = "our own placement broke; see the log"
         self._say_now(VenueUnreachable(**_about(order.client_order_id, state), reason=reason))
-
-    def _was_sent(self, state: _Open) -> None:
-        state.sent_s, state.sending = time.monotonic(), False
 
     def _cancel(self, handle: str) -> None:
         if handle not in self._cancelling:
@@ -236,11 +210,11 @@ class CcxtVenue:
         """Cancels, however often it takes: to cancel twice does no harm."""
         attempt = 0
         try:
-            while (order := self._open.get(handle)) is not None:
+            while (order := self._orders.open.get(handle)) is not None:
                 try:
                     symbol = await self._client.symbol(order.instrument)
                     request = self._dialect.cancel(self._client.trading, handle, symbol)
-                    await self._client.ask(request)
+                    await self._client.answer_to(request)
                     if not order.sending:
                         break
                 except GoalkickError as error:
@@ -255,12 +229,14 @@ class CcxtVenue:
 
     async def _cancel_all(self) -> None:
         """Cancels what is known here, and what the venue lists; only ours."""
-        for handle in tuple(self._open):
+        for handle in tuple(self._orders.open):
             self._cancel(handle)
         attempt = 0
         while True:
             try:
-                listed = await self._client.ask(self._dialect.open_orders(self._client.rest))
+                listed = await self._client.ask(
+                    self._dialect.open_orders(self._client.rest), pages=True
+                )
                 break
             except GoalkickError as error:
                 log.warning("open orders cannot be seen", reason=str(error)[:300])
@@ -269,7 +245,7 @@ class CcxtVenue:
         for order in listed or ():
             if is_ours(order.client_order_id):
                 instrument = self._client.instrument(order.instrument)
-                self._order(order.client_order_id, instrument)
+                self._orders.of(order.client_order_id, instrument)
                 self._cancel(order.client_order_id)
 
     # --- doubt
@@ -278,7 +254,7 @@ class CcxtVenue:
         """Asks about an order; once more if somebody is just being told how it was before."""
         if handle in self._asked:
             self._asked[handle] = True
-        elif handle in self._open:
+        elif handle in self._orders.open:
             self._asked[handle] = False
             self._begin("question", self._answer_for(handle), self._compare_later)
 
@@ -295,7 +271,7 @@ class CcxtVenue:
     async def _find_out(self, handle: str) -> None:
         """Asks until the venue's answer settles what is open about the order."""
         attempt = 0
-        while (order := self._open.get(handle)) is not None:
+        while (order := self._orders.open.get(handle)) is not None:
             began_s = time.monotonic()
             try:
                 symbol = await self._client.symbol(order.instrument)
@@ -307,10 +283,10 @@ class CcxtVenue:
                 await self._client.pause(attempt)
                 continue
             if found is None:
-                if self._is_void(order, began_s):
+                if self._orders.is_void(order, began_s):
                     await self._say(VenueNotFound(**_about(handle, order)))
                     if not order.known:
-                        self._open.pop(handle, None)
+                        self._orders.open.pop(handle, None)
                     return
                 await asyncio.sleep(seconds(self._settings.query_every))
                 continue
@@ -325,7 +301,7 @@ class CcxtVenue:
             attempt += 1
             await self._client.pause(attempt)
 
-    async def _say_state(self, handle: str, order: _Open, found: Found) -> None:
+    async def _say_state(self, handle: str, order: OpenOrder, found: Found) -> None:
         about = _about(handle, order)
         match found.status:
             case "open":
@@ -336,18 +312,7 @@ class CcxtVenue:
             case "cancelled" | "expired":
                 cancelled = found.status == "cancelled"
                 await self._say(VenueClosed(**about, cancelled=cancelled, reason=found.reason))
-        self._finish(handle)
-
-    def _is_void(self, order: _Open, asked_s: float) -> bool:
-        """Whether at the time of a question no request of ours for the order could arrive any more.
-
-        Args:
-            order: the venue said that it is not there.
-            asked_s: when the question was put, monotonic seconds.
-        """
-        settings = self._settings
-        window = settings.recv_window + settings.engine_timeout + settings.margin
-        return not order.sending and asked_s >= order.sent_s + seconds(window)
+        self._orders.finish(handle)
 
     # --- news
 
@@ -356,9 +321,10 @@ class CcxtVenue:
             case Told(event):
                 self._say_now(event)
             case Ended(handle, symbol, filled):
-                # All of one that was filled is known when its trades are.
-                if handle not in self._ended and not (filled and handle not in self._open):
-                    self._order(handle, self._client.instrument(symbol))
+                known = handle in self._orders.open
+                # Of one that was filled everything is known with its last trade.
+                if known or not (filled or self._orders.has_ended(handle)):
+                    self._orders.of(handle, self._client.instrument(symbol))
                     self._ask(handle)
             case Foreign(event):
                 self._watch.trades_here(event.instrument)
@@ -366,8 +332,8 @@ class CcxtVenue:
 
     def _turned_up(self, handle: ClientOrderId, instrument: InstrumentId) -> None:
         """The venue has an order of ours; asks about it unless it is known."""
-        if handle not in self._open and handle not in self._ended:
-            self._order(handle, instrument).known = True
+        if handle not in self._orders.open and not self._orders.has_ended(handle):
+            self._orders.of(handle, instrument).known = True
             self._ask(handle)
 
     async def _keep_comparing(self) -> None:
@@ -387,17 +353,17 @@ class CcxtVenue:
             listed: by client order id.
         """
         for handle, found in listed.items():
-            if handle in self._ended:
+            if self._orders.has_ended(handle):
                 continue
-            order = self._order(handle, found.instrument)
-            if found.filled == sum(order.traded.values(), ZERO):
+            order = self._orders.of(handle, found.instrument)
+            if found.filled == order.filled:
                 number = found.venue_order_id
                 await self._say(VenueAccepted(**_about(handle, order), venue_order_id=number))
                 # To whoever does not know it, it is somebody else's.
                 await self._say(found)
             else:
                 self._ask(handle)
-        for handle, order in tuple(self._open.items()):
+        for handle, order in tuple(self._orders.open.items()):
             if handle not in listed and not order.sending and order.sent_s < asked_s:
                 self._ask(handle)
 
@@ -418,33 +384,11 @@ class CcxtVenue:
         self._note(event)
 
     def _note(self, event: VenueEvent) -> None:
-        """Asks no more about an order whose whole quantity is known to have traded."""
         if isinstance(event, VenueTraded | VenueExternalTrade):
             self._trades += 1
-        if not isinstance(event, VenueTraded | VenueAccepted):
-            return
-        order = self._open.get(event.client_order_id)
-        if order is None:
-            return
-        order.known = True
-        if isinstance(event, VenueTraded):
-            order.traded[event.trade_id] = event.quantity
-            if order.quantity is not None and sum(order.traded.values(), ZERO) >= order.quantity:
-                self._finish(event.client_order_id)
-
-    def _finish(self, handle: str) -> None:
-        self._open.pop(handle, None)
-        self._ended[handle] = None
-        if len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
+        self._orders.note(event)
 
     # --- small parts
-
-    def _order(self, handle: str, instrument: InstrumentId) -> _Open:
-        order = self._open.get(handle)
-        if order is None:
-            order = self._open[handle] = _Open(instrument, self._began_s)
-        return order
 
     def _mapped(self, event: Event) -> Event:
         """With our name of the instrument where it still has the venue's."""
@@ -455,8 +399,7 @@ class CcxtVenue:
 
     def _forget(self) -> None:
         """Begins as new: whoever listens now asks about what it knows."""
-        self._open.clear()
-        self._ended.clear()
+        self._orders.begin()
         self._asked.clear()
         self._cancelling.clear()
         while not self._news.empty():
@@ -485,7 +428,7 @@ class CcxtVenue:
         self.tasks.begin(what, worked(), broken)
 
 
-def _about(handle: str, order: _Open) -> dict[str, Any]:
+def _about(handle: str, order: OpenOrder) -> dict[str, Any]:
     return {
         "time_ns": time.time_ns(),
         "client_order_id": ClientOrderId(handle),

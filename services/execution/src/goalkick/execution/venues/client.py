@@ -2,16 +2,28 @@
 
 import asyncio
 import contextlib
-import json
 import random
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from goalkick.common.core.errors import InvalidDataError, SettingsError, TransientError
 from goalkick.common.values.ids import InstrumentId, name_of
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 from goalkick.execution.settings import VenueSettings
 from goalkick.execution.venues.dialect import Dialect
+
+_SERVER_ERRORS: Final = 500
+"""The first HTTP status of those that say nothing about what was done."""
+_PARSED: Final = 5
+"""Where ccxt hands its error handler the parsed body, counted after the status."""
+_ANSWER: Final = "answer"
+"""What an error of a placement keeps the venue's own answer in."""
+
+_PAGES: Final = 30
+"""How many times longer an answer in many parts may take than one."""
+
+_AT_ONCE: Final = 3
+"""Questions under way at once: so few that none waits long for leave to be sent."""
 
 
 class VenueClient:
@@ -50,6 +62,7 @@ class VenueClient:
         self._name = name
         self._jitter = jitter
         self._library: Any = None
+        self._turn = asyncio.Semaphore(_AT_ONCE)
         self._instruments: dict[str, InstrumentId] = {}
 
     async def load(self) -> None:
@@ -105,7 +118,7 @@ class VenueClient:
         return client
 
     def _guarded(self, kind: Any) -> Any:
-        """The class with a last look before an order is signed.
+        """The class with a last look before an order is signed, and errors that keep the answer.
 
         What is signed carries the time, so the venue refuses it later than `recv_window` after
         this look, however long the process is paused in between.
@@ -121,10 +134,27 @@ class VenueClient:
                     )
                 return super().sign(path, api, method, *rest, **named)
 
+            def handle_errors(self, status: int, *rest: Any) -> Any:
+                try:
+                    return super().handle_errors(status, *rest)
+                except Exception as error:
+                    # ccxt's errors often have the text without the code. What a gateway says (5xx)
+                    # is no answer of the venue's.
+                    if status < _SERVER_ERRORS:
+                        setattr(error, _ANSWER, rest[_PARSED])
+                    raise
+
         return Guarded
 
-    async def ask(self, request: Coroutine[Any, Any, Any]) -> Any:
-        """Waits for an answer, not for ever.
+    async def ask(self, question: Coroutine[Any, Any, Any], *, pages: bool = False) -> Any:
+        """Asks over `rest` when it is our turn, and waits for the answer, not for ever.
+
+        More questions than the venue allows wait here: where ccxt makes them wait the time for an
+        answer runs, and a question that was given up still counts.
+
+        Args:
+            question: begun by being awaited.
+            pages: whether the answer comes in many parts; ccxt bounds the wait for each of them.
 
         Returns:
             None where the venue says that there is no such order.
@@ -133,9 +163,31 @@ class VenueClient:
             TransientError: there is no answer, or it says nothing.
             SettingsError: the keys are refused.
         """
-        library = self._library
         try:
-            async with asyncio.timeout(self.limit_s):
+            async with self._turn:
+                return await self.answer_to(question, self.limit_s * (_PAGES if pages else 1))
+        finally:
+            question.close()  # it may have been given up before its turn came
+
+    async def answer_to(
+        self, request: Coroutine[Any, Any, Any], limit_s: float | None = None
+    ) -> Any:
+        """Waits for an answer, not for ever.
+
+        Args:
+            request: begun by being awaited.
+            limit_s: how long it is waited for; None: as usual.
+
+        Returns:
+            None where the venue says that there is no such order.
+
+        Raises:
+            TransientError: there is no answer, or it says nothing.
+            SettingsError: the keys are refused.
+        """
+        library, limit_s = self._library, limit_s or self.limit_s
+        try:
+            async with asyncio.timeout(limit_s):
                 return await request
         except library.OrderNotFound:
             return None
@@ -161,14 +213,16 @@ class VenueClient:
         ) as error:
             # The latter are what an answer in another form than expected leads to.
             raise TransientError(
-                f"{self._name}: expected an answer within {self.limit_s:g} s, found {said(error)}"
+                f"{self._name}: expected an answer within {limit_s:g} s, found {said(error)}"
             ) from error
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether an error of a placement says that the order is not there and will not be."""
         if isinstance(error, InvalidDataError):
             return True  # it was not sent
-        answer = _answer_in(error)
+        answer = getattr(error, _ANSWER, None)
+        if not isinstance(answer, dict):
+            return False
         code = answer.get("code", answer.get("retCode"))
         message = str(answer.get("msg", answer.get("retMsg", "")))
         return isinstance(code, int) and self._dialect.is_refusal(code, message)
@@ -233,16 +287,6 @@ def seconds(duration_ns: int) -> float:
 def said(error: BaseException) -> str:
     """An error in a few words."""
     return f"{type(error).__name__}: {str(error)[:300]}"
-
-
-def _answer_in(error: Exception) -> Mapping[str, Any]:
-    """The venue's own answer, which ccxt puts at the end of an error's text; {}: there is none."""
-    text = str(error)
-    try:
-        answer = json.loads(text[text.index("{") :])
-    except ValueError:
-        return {}
-    return answer if isinstance(answer, dict) else {}
 
 
 def _load() -> Any:

@@ -29,6 +29,12 @@ log = structlog.get_logger()
 OVERLAP_MS: Final = 60_000
 """Trades are asked for again from so long before the last that was seen: the venue may list them
 late. What is told twice is known by its id."""
+REACH_MS: Final = 24 * 60 * 60_000
+"""How far a venue's answer reaches at least from where it was asked to begin: Bybit's ends after
+seven days. What lies behind it is asked for next."""
+LATE_MS: Final = 60 * 60_000
+"""Trades of the last hour are asked for again where none was seen since: a venue may list them
+late."""
 REMEMBERED: Final = 10_000
 """Orders of which it is remembered whose they are."""
 TRIES: Final = 3
@@ -112,7 +118,7 @@ class AccountWatch:
 
     async def _look_once(self) -> None:
         asked_s = time.monotonic()
-        orders = await self._client.ask(self._dialect.open_orders(self._client.rest))
+        orders = await self._client.ask(self._dialect.open_orders(self._client.rest), pages=True)
         ours: dict[str, VenueExternalOrder] = {}
         for order in orders or ():
             symbol, handle = order.instrument, order.client_order_id
@@ -129,8 +135,9 @@ class AccountWatch:
 
     async def _look_for_trades(self) -> None:
         rest, since_ms = self._client.rest, max(self._floor_ms, self._seen_ms - OVERLAP_MS)
+        asked_ms = self._client.venue_ms()
         symbols = tuple(self._symbols)
-        found = await self._client.ask(self._dialect.trades(rest, symbols, since_ms))
+        found = await self._client.ask(self._dialect.trades(rest, symbols, since_ms), pages=True)
         for each in found or ():
             trade: VenueExternalTrade = each.trade
             handle = each.handle or await self._owner(trade)
@@ -140,6 +147,9 @@ class AccountWatch:
                 self._on_ours(ClientOrderId(handle), told.instrument)
             else:
                 await self._say(told)
+        # Else the answers would end before the present on an account that has long been quiet.
+        quiet_ms = min(since_ms + REACH_MS, asked_ms - LATE_MS)
+        self._seen_ms = max(self._seen_ms, quiet_ms)
 
     async def _owner(self, trade: VenueExternalTrade) -> str:
         symbol, number = trade.instrument, trade.venue_order_id
