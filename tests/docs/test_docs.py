@@ -30,7 +30,6 @@ from tests.architecture.sources import ROOT, python_files
 from tests.docs.documents import (
     CommandLine,
     anchors,
-    block,
     blocks,
     command_lines,
     documents,
@@ -275,21 +274,3 @@ def test_yaml_in_documents_is_configuration() -> None:
     assert len(found) >= 3
     for one in found:
         PlatformSettings(**yaml.safe_load(one.text))
-
-
-def test_the_halt_of_the_operations_page_reaches_risk() -> None:
-    from goalkick.common.codec.protobuf import decode
-    from goalkick.common.events.control import Halt
-    from goalkick.common.ports.log import Record
-    from goalkick.common.runtime.envelope import header_of, read_event, read_place_of
-    from goalkick.common.topics import TOPIC_OF
-
-    names: dict[str, Any] = {"__name__": "halt"}
-    exec(compile(block("docs/operations.md", "halt.py").text, "halt.py", "exec"), names)
-    sent = names["command"]("enough", 7)
-    record = Record(sent.partition, 0, sent.key, sent.value, sent.headers)
-    assert read_event(record) == Halt(time_ns=7, scope="*", issuer="operator", reason="enough")
-    assert read_place_of(record, TOPIC_OF[Halt]) is None
-    kind = header_of(record, "ce_type")
-    assert kind is not None
-    assert isinstance(decode(kind.decode(), record.value), Halt)

@@ -14,6 +14,7 @@ from goalkick.common.core.machine import Core
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
 from goalkick.common.events.order import OrderFilled
+from goalkick.common.events.signal import Signal
 from goalkick.common.ports.feed import Step
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.envelope import header_of, read_event
@@ -24,7 +25,14 @@ from goalkick.common.runtime.source import Source
 from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
 from goalkick.common.telemetry.metrics import Metrics
-from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS, partition_of
+from goalkick.common.topics import (
+    DEAD_LETTERS,
+    STATE_OF,
+    TOPIC_OF,
+    TOPICS,
+    partition_of,
+    signals_of,
+)
 from goalkick.execution.paper import PaperExecution
 from goalkick.execution.service import has_working_orders
 from goalkick.execution.settings import ExecutionSettings
@@ -39,7 +47,7 @@ from goalkick.strategy.settings import StrategyRun, StrategySettings
 from tests.embedded.recordings import Recorded
 from tests.kafka.platform import DECISIONS
 
-FEATURES = FeatureSettings(features=("ema_3", "ema_8", "rsi_5"))
+FEATURES = FeatureSettings(features=("ema_2", "ema_3", "ema_5", "ema_8", "rsi_5"))
 STRATEGIES = StrategySettings(
     strategies={
         "cross": StrategyRun(strategy="ema_cross", params={"fast": 3, "slow": 8}),
@@ -51,12 +59,14 @@ EXECUTION = ExecutionSettings()
 RUNTIME = RuntimeSettings(clock="event", forecasts=False, snapshot_every="1ms", poll_for="20ms")
 
 
-def make_cores() -> dict[str, Callable[[], Core]]:
+def make_cores(
+    risk: RiskSettings = RISK, strategies: StrategySettings = STRATEGIES
+) -> dict[str, Callable[[], Core]]:
     catalogue = discover()
     return {
         "feature": lambda: FeatureCore(FEATURES),
-        "strategy": lambda: StrategyCore(STRATEGIES, catalogue),
-        "risk": lambda: RiskCore(RISK),
+        "strategy": lambda: StrategyCore(strategies, catalogue),
+        "risk": lambda: RiskCore(risk),
         "execution": lambda: PaperExecution(EXECUTION),
     }
 
@@ -71,12 +81,14 @@ def services() -> list[Service]:
     ]
 
 
-def embedded(steps: Sequence[Step]) -> list[Event]:
+def embedded(
+    steps: Sequence[Step], risk: RiskSettings = RISK, strategies: StrategySettings = STRATEGIES
+) -> list[Event]:
     """What one process decides, in order."""
     seen: list[Event] = []
     kinds = [kind for topic in DECISIONS for kind in topic.events]
     bus = MemoryBus(
-        {name: make() for name, make in make_cores().items()},
+        {name: make() for name, make in make_cores(risk, strategies).items()},
         [(kind, seen.append) for kind in kinds],
     )
     for step in steps:
@@ -97,12 +109,13 @@ def meter(service: str) -> Meter:
     return Meter(Metrics(CollectorRegistry(), service))
 
 
-def decided(broker: Broker) -> list[Event]:
+def decided(broker: Broker, deployments: Sequence[str] = ("",)) -> list[Event]:
     """What stands on the topics of decisions, each event once, in the order of the partitions."""
     events: dict[str, Event] = {}
-    for topic in DECISIONS:
-        for number in range(broker.topics[topic.name]):
-            for record in broker.records[Partition(topic.name, number)]:
+    names = [topic.name for topic in DECISIONS if Signal not in topic.events]
+    for name in (*(signals_of(deployment).name for deployment in deployments), *names):
+        for number in range(broker.topics[name]):
+            for record in broker.records[Partition(name, number)]:
                 event = read_event(record)
                 if not isinstance(event, Progress):
                     events.setdefault(event.id, event)

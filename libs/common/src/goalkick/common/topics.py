@@ -70,6 +70,8 @@ TOPICS: tuple[Topic, ...] = (
             control.Resume,
             control.ActivateStrategy,
             control.DeactivateStrategy,
+            control.AddDeployment,
+            control.RemoveDeployment,
         ),
         key="scope",
         partitions=1,
@@ -78,7 +80,7 @@ TOPICS: tuple[Topic, ...] = (
         consumers={"strategy": "broadcast", "risk": "broadcast"},
         rank=0,
         synchronised=False,
-        about="What people tell the platform: halt, resume, activate, deactivate.",
+        about="What people tell the platform: halt, resume, activate, deactivate, add, remove.",
     ),
     Topic(
         name="goalkick.market.bar.v1",
@@ -292,6 +294,26 @@ STATE_OF: Mapping[str, InternalTopic] = MappingProxyType(
     {service: _state_topic(service) for service in SERVICES if service != "ingest"}
 )
 """Service -> where its snapshots are kept; ingest has none, its output says where it stands."""
+
+
+def signals_of(deployment: str) -> Topic:
+    """Where one of several strategy services says its signals; "" is the one without a name.
+
+    Each has a topic of its own, so that it can be waited for, and kept from writing elsewhere.
+    """
+    row = TOPIC_OF[signal.Signal]
+    return msgspec.structs.replace(row, name=_deployed(row.name, deployment)) if deployment else row
+
+
+def state_of(service: str, deployment: str = "") -> InternalTopic:
+    """Where a service keeps its snapshots, as one of several deployments or the only one."""
+    row = STATE_OF[service]
+    return msgspec.structs.replace(row, name=_deployed(row.name, deployment)) if deployment else row
+
+
+def _deployed(name: str, deployment: str) -> str:
+    stem, _, version = name.rpartition(".")
+    return f"{stem}.{deployment}.{version}"
 
 
 def partition_of(key: str, partitions: int) -> int:

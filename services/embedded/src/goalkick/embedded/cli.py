@@ -8,10 +8,12 @@ from goalkick.embedded.commands import (
     data,
     doctor,
     download,
+    kafka,
     lists,
     run,
     secrets,
     serve,
+    tell,
     train,
     vault,
     venue,
@@ -39,12 +41,14 @@ for command in (
     lists.services,
     lists.topics,
     serve.serve,
+    tell.tell,
     venue.venue,
     version.version,
 ):
     app.command(cls=Command, epilog=EPILOG)(command)
 app.add_typer(config.app)
 app.add_typer(data.app)
+app.add_typer(kafka.app)
 app.add_typer(secrets.app)
 app.add_typer(vault.app)
 

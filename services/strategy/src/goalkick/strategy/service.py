@@ -30,10 +30,17 @@ def build(settings: StrategyServiceSettings, around: Surroundings) -> Worker:
     """
     catalogue = discover(settings.strategy.folder)
     StrategyCore(settings.strategy, catalogue)
-    service = Service("strategy", lambda: StrategyCore(settings.strategy, catalogue))
+    service = Service(
+        "strategy",
+        lambda: StrategyCore(settings.strategy, catalogue),
+        deployment=settings.strategy.deployment,
+    )
     return core_service(settings, around, service)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the service; returns the exit code."""
-    return run(Spec("strategy", StrategyServiceSettings, build), argv)
+    spec = Spec(
+        "strategy", StrategyServiceSettings, build, lambda settings: settings.strategy.deployment
+    )
+    return run(spec, argv)

@@ -31,6 +31,12 @@ class StrategySettings(Settings):
     strategies: dict[str, StrategyRun] = Field(
         default_factory=dict, description="what runs: a name of your choice -> strategy"
     )
+    deployment: str = Field(
+        "",
+        pattern=r"^([a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?)?$",
+        description="name of this strategy service where there are several: each has a consumer "
+        "group, state and signals of its own; empty: the only one",
+    )
     folder: Path | None = Field(
         None, description="folder with strategies of your own, one Python file each"
     )

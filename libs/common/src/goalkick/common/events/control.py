@@ -54,6 +54,20 @@ class DeactivateStrategy(ControlEvent, frozen=True, kw_only=True):
     """Command: the strategy named by the scope goes flat and is silent."""
 
 
+class AddDeployment(ControlEvent, frozen=True, kw_only=True):
+    """Command: from now on risk listens to the strategy service of this name, too.
+
+    `scope` is the deployment, see `topics.signals_of`; its topics are there already.
+    """
+
+
+class RemoveDeployment(ControlEvent, frozen=True, kw_only=True):
+    """Command: risk handles what the deployment named by the scope has said, and waits no more.
+
+    What its strategies hold stays as it is: deactivate them first.
+    """
+
+
 class Progress(ControlEvent, frozen=True, kw_only=True):
     """A producer has sent, on this partition, all that it will ever say about a moment.
 

@@ -18,21 +18,27 @@ import msgspec
 
 from goalkick.common.codec import protobuf
 from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.events.signal import Signal
 from goalkick.common.ports.log import Message, Partition
-from goalkick.common.runtime.place import Group
+from goalkick.common.runtime.channel import Channel
+from goalkick.common.runtime.place import BEFORE_ALL, Group
 from goalkick.common.runtime.task import Task
+from goalkick.common.topics import TOPIC_OF
 
 _VERSION = 1
+_SIGNALS = TOPIC_OF[Signal]
 
 
 class ChannelState(msgspec.Struct, frozen=True, array_like=True):
-    """How far one input was read; see `Channel`."""
+    """How far one input was read; see `Channel`, and `Task` for the last two."""
 
     topic: str
     number: int
     position: int
     done: tuple[int, int]
     stalled: bool
+    joining: bool = False
+    guest: bool = False
 
 
 class OutputState(msgspec.Struct, frozen=True, array_like=True):
@@ -90,8 +96,15 @@ def take(task: Task, writer: str, owed: Sequence[Message] = ()) -> bytes:
         current=task.current,
         awaiting=task.awaiting,
         channels=[
-            ChannelState(*partition, channel.position, channel.done, channel.stalled)
-            for partition, channel in task.channels.items()
+            ChannelState(
+                *partition,
+                channel.position,
+                channel.done,
+                channel.stalled,
+                partition in task.joining,
+                partition in task.guests,
+            )
+            for partition, channel in (*task.channels.items(), *task.joining.items())
         ],
         outputs=[
             OutputState(
@@ -136,7 +149,8 @@ def read(data: bytes) -> Checkpoint:
 def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
     """Brings a fresh task to where the snapshot was taken; returns what has to be sent first.
 
-    Inputs that the snapshot does not know (a topic got more partitions) are read from the start.
+    Inputs that the snapshot does not know (a topic got more partitions) are read from the start;
+    nobody waits for a deployment that is new among the settings before it has caught up.
 
     Raises:
         InvalidDataError: the core cannot use its part.
@@ -147,10 +161,7 @@ def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
     task.stage = checkpoint.stage
     task.current = checkpoint.current
     task.awaiting = checkpoint.awaiting
-    for kept in checkpoint.channels:
-        channel = task.channels.get(Partition(kept.topic, kept.number))
-        if channel is not None:
-            channel.resume(kept.position, Group(*kept.done), kept.stalled)
+    _resume_channels(task, checkpoint)
     for said in checkpoint.outputs:
         output = task.outputs.get(said.topic)
         if output is not None:
@@ -163,3 +174,23 @@ def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
         Message(Partition(m.topic, m.number), m.key, m.value, tuple(m.headers))
         for m in checkpoint.owed
     ]
+
+
+def _resume_channels(task: Task, checkpoint: Checkpoint) -> None:
+    known = {Partition(kept.topic, kept.number): kept for kept in checkpoint.channels}
+    for partition, kept in known.items():
+        channel = task.channels.get(partition)
+        if channel is None and kept.guest:
+            channel = Channel(msgspec.structs.replace(_SIGNALS, name=kept.topic), partition)
+            task.listen(channel)
+        if channel is not None:
+            channel.resume(kept.position, Group(*kept.done), kept.stalled)
+    for partition, channel in tuple(task.channels.items()):
+        if partition in known:
+            late = known[partition].joining
+        else:
+            late = channel.topic.rank == _SIGNALS.rank and task.moment > BEFORE_ALL.moment
+        if late:
+            task.postpone(partition)
+    # The last deployment may have gone from the settings, and with it a step of the moment.
+    task.stage = min(task.stage, len(task.stages) - 1)

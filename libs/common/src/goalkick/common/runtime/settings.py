@@ -1,9 +1,11 @@
 """What can be configured about running a service on Kafka."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from goalkick.common.config.secret import Secret
 from goalkick.common.config.types import Duration, Settings
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 
@@ -13,6 +15,39 @@ class KafkaSettings(Settings):
 
     bootstrap_servers: str = Field(
         "127.0.0.1:9092", description="where the brokers are: host:port, several with commas"
+    )
+    security_protocol: Literal["plaintext", "ssl", "sasl_ssl"] = Field(
+        "plaintext",
+        description="`plaintext`: neither secrecy nor identity, for one machine; `ssl`: TLS, and a "
+        "client's certificate says who we are; `sasl_ssl`: TLS, and `username` and `password` do "
+        "(SCRAM-SHA-512)",
+    )
+    ca_file: Path | None = Field(
+        None,
+        description="PEM of the authorities that vouch for the brokers; none: the system's; read "
+        "again when it changes",
+    )
+    certificate_file: Path | None = Field(
+        None,
+        description="PEM of our certificate and its chain; read again when it changes; none: we "
+        "show none",
+    )
+    key_file: Path | None = Field(
+        None,
+        description="PEM of the certificate's private key, without a password; none: it is in "
+        "`certificate_file`",
+    )
+    username: str | None = Field(
+        None, min_length=1, description="our name at the brokers, for `sasl_ssl`"
+    )
+    password: Secret | None = Field(
+        None, description="reference to our password, for `sasl_ssl`, such as file:/path"
+    )
+    installation: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9]([-a-z0-9]{0,30}[a-z0-9])?$",
+        description="a word before every topic, group and user, where several installations share "
+        "brokers; none: nothing is put before them",
     )
     partitions: int | None = Field(
         None,
@@ -42,6 +77,23 @@ class KafkaSettings(Settings):
         description="a name of this copy that outlives restarts (static membership): a restart "
         "within `session_timeout` moves no partition",
     )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        protocol = self.security_protocol
+        files = (self.ca_file, self.certificate_file, self.key_file)
+        if protocol == "plaintext" and any(files):
+            raise ValueError(
+                "security_protocol: expected ssl or sasl_ssl where certificates are named, "
+                "found plaintext"
+            )
+        if self.key_file is not None and self.certificate_file is None:
+            raise ValueError("certificate_file: expected it beside key_file, found none")
+        for name, value in (("username", self.username), ("password", self.password)):
+            if (value is not None) is not (protocol == "sasl_ssl"):
+                expected, found = ("one", "none") if value is None else ("none", "one")
+                raise ValueError(f"{name}: expected {expected} with {protocol}, found {found}")
+        return self
 
 
 class HttpSettings(Settings):
@@ -82,6 +134,11 @@ class RuntimeSettings(Settings):
     )
     forecasts: bool = Field(
         True, description="whether a prediction service runs, and strategies wait for it"
+    )
+    deployments: tuple[str, ...] = Field(
+        ("",),
+        description="strategy services that risk waits for from the beginning, by their "
+        "`strategy.deployment`; the empty name is the only one's",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="least severe messages that are written"

@@ -17,11 +17,17 @@ from goalkick.common.codec import protobuf
 from goalkick.common.core.errors import InvalidDataError, InvariantError
 from goalkick.common.core.machine import Core, Handler
 from goalkick.common.events.base import Event
-from goalkick.common.events.control import Progress, TimeAdvanced
+from goalkick.common.events.control import (
+    AddDeployment,
+    Progress,
+    RemoveDeployment,
+    TimeAdvanced,
+)
 from goalkick.common.ports.log import Message, Partition
 from goalkick.common.runtime.channel import Channel, Entry
 from goalkick.common.runtime.envelope import envelope
 from goalkick.common.runtime.place import BEFORE_ALL, Group, Place
+from goalkick.common.runtime.stage import Stage, stages_of
 from goalkick.common.topics import TOPIC_OF, Topic
 
 _key = attrgetter("group.moment", "event.key")
@@ -29,6 +35,9 @@ _key = attrgetter("group.moment", "event.key")
 
 Spans = Callable[[Event, bytes], AbstractContextManager[bytes]]
 """Opens a span around the handling of an event, given its traceparent; yields the span's own."""
+
+Opener = Callable[[str], Sequence[Channel]]
+"""The channels of a deployment that is added, by its name."""
 
 Awaits = Callable[[Core], bool]
 """Whether a core's state is such that reports about its decisions may still come."""
@@ -83,43 +92,6 @@ class Output:
         return Message(self.partition, event.key, protobuf.encode(event), headers)
 
 
-class Stage:
-    """A step of a moment.
-
-    Attributes:
-        channels: whose events are handled together.
-        phase: which phase of the moment they must be complete for.
-        feedback: whether it is only waited for while the core awaits reports.
-        closes: the phase that the outputs' group is complete for after it; None: not yet.
-    """
-
-    __slots__ = ("channels", "closes", "feedback", "phase")
-
-    def __init__(self, channels: Sequence[Channel], phase: int, feedback: bool) -> None:
-        self.channels = tuple(channels)
-        self.phase = phase
-        self.feedback = feedback
-        self.closes: int | None = None
-
-
-def stages_of(channels: Sequence[Channel], outputs: Sequence[Output]) -> tuple[Stage, ...]:
-    """The steps of a moment for a task with these inputs and outputs, in order."""
-    ranks = sorted({c.topic.rank for c in channels if c.topic.synchronised})
-    stages: list[Stage] = []
-    for rank in ranks:
-        same = [c for c in channels if c.topic.rank == rank and c.topic.synchronised]
-        feedback = any(c.topic.feedback for c in same)
-        stages.append(Stage(same, 0 if feedback else 1, feedback))
-    reporting = [output.topic.rank for output in outputs if output.topic.feedback]
-    if reporting:
-        early = [s for s in stages if s.channels[0].topic.rank < reporting[0]]
-        early[-1].closes = 0
-    stages[-1].closes = 1
-    returning = [s for s in stages if s.feedback]
-    stages += [Stage(stage.channels, 1, True) for stage in returning]
-    return tuple(stages)
-
-
 class Task:
     """A core, its inputs, and its outputs.
 
@@ -133,6 +105,9 @@ class Task:
         blocked: the channels that are waited for now; empty while nothing is waiting.
         caused: what the core said since it was last cleared.
         refused: events that the core could not use, with its reason.
+        joining: channels that were added and have not caught up: nobody waits for them yet.
+        guests: channels that a command added, and not the settings.
+        rearranged: whether a command added or removed channels since it was last cleared.
     """
 
     def __init__(
@@ -143,6 +118,7 @@ class Task:
         awaits: Awaits | None = None,
         spans: Spans | None = None,
         reports: Awaits | None = None,
+        opener: Opener | None = None,
     ) -> None:
         """Puts the parts together.
 
@@ -153,11 +129,16 @@ class Task:
             awaits: for a core with a feedback input: whether reports may still come.
             spans: for traces; None costs nothing.
             reports: for a core with a feedback output: whether it may have something to report.
+            opener: for a core that listens to deployments, which may be added and removed.
         """
         self._reports = reports
+        self._opener = opener
         self.core = core
         self.spans = spans
-        self.channels: Mapping[Partition, Channel] = {c.partition: c for c in channels}
+        self.channels: dict[Partition, Channel] = {c.partition: c for c in channels}
+        self.joining: dict[Partition, Channel] = {}
+        self.guests: set[Partition] = set()
+        self.rearranged = False
         self.outputs: Mapping[str, Output] = {o.topic.name: o for o in outputs}
         self.moment = self.repeats = BEFORE_ALL.moment
         self.unordered = False
@@ -166,14 +147,22 @@ class Task:
         self.blocked: tuple[Channel, ...] = ()
         self.caused: list[Event] = []
         self.refused: list[tuple[Event, str]] = []
-        self.stages = stages_of(channels, outputs)
         self.stage = -1
         self.current = BEFORE_ALL.moment
         self._awaits = awaits
-        self._synchronised = [c for c in channels if c.topic.synchronised]
-        self._waited = [c for c in self._synchronised if not c.topic.feedback]
-        self._commands = [c for c in channels if not c.topic.synchronised]
         self._out: list[Message] = []
+        self._arrange()
+
+    def listen(self, channel: Channel) -> None:
+        """After a restart: listens again to a channel that a command once added."""
+        self.channels[channel.partition] = channel
+        self.guests.add(channel.partition)
+        self._arrange()
+
+    def postpone(self, partition: Partition) -> None:
+        """After a restart: does without a channel until it has caught up."""
+        self.joining[partition] = self.channels.pop(partition)
+        self._arrange()
 
     def advance(self, *, lazily: bool = False) -> list[Message]:
         """Handles all that can be handled; returns what is to be sent, in order.
@@ -288,9 +277,28 @@ class Task:
             entries.sort(key=_key)
         return entries
 
+    def _arrange(self) -> None:
+        """Sorts the channels by what is done with them."""
+        channels = tuple(self.channels.values())
+        self.stages = stages_of(channels, [output.topic for output in self.outputs.values()])
+        self._synchronised = [c for c in channels if c.topic.synchronised]
+        self._waited = [c for c in self._synchronised if not c.topic.feedback]
+        self._commands = [c for c in channels if not c.topic.synchronised]
+
+    def _admit(self) -> None:
+        """Waits from now on for deployments that have caught up; what they said before is void."""
+        for partition, channel in tuple(self.joining.items()):
+            channel.take(Group(self.moment, 1))
+            if channel.seen.moment >= self.moment >= self.repeats:
+                self.channels[partition] = self.joining.pop(partition)
+                self.unordered = True
+                self._arrange()
+
     def _begin_next(self) -> bool:
         """Finds the next moment; passes over those in which nothing happened."""
         self.blocked = ()
+        if self.joining:
+            self._admit()
         first, late, stalled = self._look()
         if late:
             self._catch_up()
@@ -357,7 +365,26 @@ class Task:
         for channel in self._commands:
             for entry in channel.take_all():
                 self.unordered = True
-                self._handle_entry(entry)
+                if isinstance(entry.event, AddDeployment | RemoveDeployment):
+                    self._deploy(entry.event)
+                else:
+                    self._handle_entry(entry)
+
+    def _deploy(self, command: AddDeployment | RemoveDeployment) -> None:
+        for channel in self._opener(command.scope) if self._opener else ():
+            self.rearranged = True
+            partition = channel.partition
+            if isinstance(command, AddDeployment):
+                if partition not in self.channels and partition not in self.joining:
+                    self.guests.add(partition)
+                    self.joining[partition] = channel
+                continue
+            self.guests.discard(partition)
+            self.joining.pop(partition, None)
+            leaving = self.channels.pop(partition, None)
+            if leaving is not None:
+                self._arrange()
+                self._handle_all(leaving.take(leaving.seen))
 
     def _catch_up(self) -> None:
         """Handles what came too late for its own moment; its outputs go with the next group."""

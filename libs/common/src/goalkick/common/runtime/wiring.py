@@ -6,12 +6,13 @@ import msgspec
 
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.core.machine import Core
-from goalkick.common.events.market import QuoteChanged
+from goalkick.common.events.market import BarClosed, QuoteChanged
 from goalkick.common.events.prediction import ForecastMade
+from goalkick.common.events.signal import Signal
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.channel import Channel
 from goalkick.common.runtime.settings import RuntimeSettings
-from goalkick.common.runtime.task import Awaits, Output, Spans, Task
+from goalkick.common.runtime.task import Awaits, Opener, Output, Spans, Task
 from goalkick.common.topics import (
     TOPIC_OF,
     Topic,
@@ -19,6 +20,7 @@ from goalkick.common.topics import (
     inputs_of,
     outputs_of,
     partition_of,
+    signals_of,
 )
 
 
@@ -32,6 +34,7 @@ class Service(msgspec.Struct, frozen=True):
         reports: for a service with a feedback output: whether its core's state is such that
             somebody may await a report; None: always.
         account: the one account that its cores work for; None if they work for all keys.
+        deployment: its name where there are several of the service; "" for the only one.
     """
 
     name: str
@@ -39,6 +42,12 @@ class Service(msgspec.Struct, frozen=True):
     awaits: Awaits | None = None
     account: str | None = None
     reports: Awaits | None = None
+    deployment: str = ""
+
+    @property
+    def title(self) -> str:
+        """What tells its group, its state and its records from others'."""
+        return f"{self.name}-{self.deployment}" if self.deployment else self.name
 
 
 def inputs(service: str, settings: RuntimeSettings) -> tuple[Topic, ...]:
@@ -48,7 +57,21 @@ def inputs(service: str, settings: RuntimeSettings) -> tuple[Topic, ...]:
         off.add(TOPIC_OF[QuoteChanged].name)
     if not settings.forecasts:
         off.add(TOPIC_OF[ForecastMade].name)
-    return tuple(topic for topic in inputs_of(service) if topic.name not in off)
+    found: list[Topic] = []
+    for topic in inputs_of(service):
+        if Signal in topic.events:
+            found += map(signals_of, settings.deployments)
+        elif topic.name not in off:
+            found.append(topic)
+    return tuple(found)
+
+
+def outputs(service: Service) -> Mapping[str, str]:
+    """The topics that a service writes: name in the table -> name of this deployment's own."""
+    return {
+        topic.name: signals_of(service.deployment).name if Signal in topic.events else topic.name
+        for topic in outputs_of(service.name)
+    }
 
 
 def task_numbers(service: Service, counts: Mapping[str, int]) -> Collection[int]:
@@ -59,12 +82,14 @@ def task_numbers(service: Service, counts: Mapping[str, int]) -> Collection[int]
     """
     dividing = dividing_topic(service.name)
     count = counts[dividing.name]
+    own = outputs(service)
     for topic in (*inputs_of(service.name), *outputs_of(service.name)):
+        name = own.get(topic.name, topic.name)
         together = topic.consumers.get(service.name) != "broadcast"
-        if together and topic.key == dividing.key and counts.get(topic.name, count) != count:
+        if together and topic.key == dividing.key and counts.get(name, count) != count:
             raise SettingsError(
-                f"topic {topic.name}: expected {count} partitions like {dividing.name}, "
-                f"found {counts[topic.name]}"
+                f"topic {name}: expected {count} partitions like {dividing.name}, "
+                f"found {counts[name]}"
             )
     if service.account is not None:
         return (partition_of(service.account, count),)
@@ -86,8 +111,30 @@ def make_task(
             range(counts[topic.name]) if topic.consumers[service.name] == "broadcast" else (number,)
         )
     ]
-    outputs = [
-        Output(topic, Partition(topic.name, number), service.name)
+    own = outputs(service)
+    said = [
+        Output(topic, Partition(own[topic.name], number), service.title)
         for topic in outputs_of(service.name)
     ]
-    return Task(service.make_core(), channels, outputs, service.awaits, spans, service.reports)
+    return Task(
+        service.make_core(),
+        channels,
+        said,
+        service.awaits,
+        spans,
+        service.reports,
+        _opener(service, counts),
+    )
+
+
+def _opener(service: Service, counts: Mapping[str, int]) -> Opener | None:
+    """How a task that reads signals reads those of a strategy service that is added."""
+    if all(Signal not in topic.events for topic in inputs_of(service.name)):
+        return None
+    count = counts[TOPIC_OF[BarClosed].name]
+
+    def open_(deployment: str) -> list[Channel]:
+        topic = signals_of(deployment)
+        return [Channel(topic, Partition(topic.name, number)) for number in range(count)]
+
+    return open_

@@ -6,7 +6,8 @@ that is safe.
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -30,7 +31,7 @@ from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Spans, Task
 from goalkick.common.telemetry import traces
-from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, dividing_topic, outputs_of
+from goalkick.common.topics import DEAD_LETTERS, TOPIC_OF, dividing_topic, state_of
 from goalkick.common.values.time import NS_PER_SECOND
 
 _QUIET_S = 0.05
@@ -79,7 +80,7 @@ class Worker:
         self._instance = instance
         self._spans = spans
         self._dividing = dividing_topic(service.name)
-        self._state_topic = STATE_OF[service.name].name
+        self._state_topic = state_of(service.name, service.deployment).name
         self._counts: Mapping[str, int] = {}
         self._numbers: frozenset[int] = frozenset()
         self._readers: dict[Partition, list[Channel]] = {}
@@ -133,7 +134,7 @@ class Worker:
         for number, task in self.tasks.items():
             waits = ", ".join(f"{c.partition.topic}[{c.partition.number}]" for c in task.blocked)
             waiting = f", waits for {waits}" if waits else ""
-            shown.append(f"{self._service.name}-{number} at {task.moment}{waiting}")
+            shown.append(f"{self._service.title}-{number} at {task.moment}{waiting}")
         return shown
 
     def positions(self) -> dict[str, int]:
@@ -145,8 +146,9 @@ class Worker:
 
     async def _join(self) -> None:
         name = self._service.name
-        topics = [*wiring.inputs(name, self._settings), *outputs_of(name)]
-        names = [*(t.name for t in topics), self._state_topic, DEAD_LETTERS.name]
+        own = wiring.outputs(self._service).values()
+        read = (topic.name for topic in wiring.inputs(name, self._settings))
+        names = [*read, *own, self._state_topic, DEAD_LETTERS.name]
         self._counts = await self._bus.partitions(names)
         self._numbers = frozenset(wiring.task_numbers(self._service, self._counts))
         states, tasks = self._counts[self._state_topic], self._counts[self._dividing.name]
@@ -155,7 +157,8 @@ class Worker:
                 f"topic {self._state_topic}: expected {tasks} partitions like "
                 f"{self._dividing.name}, found {states}"
             )
-        await self._bus.join(f"goalkick.{name}", self._dividing.name, self._lost, self._gained)
+        group = f"goalkick.{self._service.title}"
+        await self._bus.join(group, self._dividing.name, self._lost, self._gained)
 
     async def _pump(self, stopping: "asyncio.Future[Any]") -> None:
         timeout_s = self._settings.poll_for / NS_PER_SECOND
@@ -182,23 +185,7 @@ class Worker:
         if not lazily:
             self._told_quiet_s = time.monotonic()
         for number, task in self.tasks.items():
-            began, handled = time.perf_counter(), task.handled
-            messages = task.advance(lazily=lazily)
-            if task.handled != handled:
-                self._meter.handled(time.perf_counter() - began)
-            if self._settings.clock == "wall":
-                messages += self._mind_the_time(number, task, now_ns)
-            if task.refused:
-                await self._refuse(task)
-            if task.unordered:
-                await self._save({number: task}, messages)
-                task.unordered = False
-            if messages:
-                self._meter.produced(messages)
-                await self._bus.send(messages)
-            if task.caused:
-                self._meter.caused(task.caused)
-                task.caused.clear()
+            await self._work_on(number, task, now_ns, lazily)
         self._mind_the_flow()
         self._tell_lag(now_ns)
         if now_ns - self._saved_ns >= self._settings.snapshot_every:
@@ -218,6 +205,41 @@ class Worker:
         moments = [task.moment for task in self.tasks.values() if task.moment > 0]
         if moments:
             self._meter.lag(self._dividing.name, max(0, now_ns - min(moments)))
+
+    async def _work_on(self, number: int, task: Task, now_ns: int, lazily: bool) -> None:
+        began, handled = time.perf_counter(), task.handled
+        messages = task.advance(lazily=lazily)
+        if task.handled != handled:
+            self._meter.handled(time.perf_counter() - began)
+        if self._settings.clock == "wall":
+            messages += self._mind_the_time(number, task, now_ns)
+        if task.refused:
+            await self._refuse(task)
+        if task.unordered:
+            await self._save({number: task}, messages)
+            task.unordered = False
+        if messages:
+            self._meter.produced(messages)
+            await self._bus.send(messages)
+        if task.caused:
+            self._meter.caused(task.caused)
+            task.caused.clear()
+        if task.rearranged:
+            task.rearranged = False
+            await self._read_others(task)
+
+    async def _read_others(self, task: Task) -> None:
+        """Reads deployments that were added, without those that have no topics, and no removed."""
+        for topic in {partition.topic for partition in task.joining}:
+            try:
+                await self._bus.partitions([topic])
+            except SettingsError as error:
+                log.warning("a deployment cannot be added", topic=topic, reason=str(error))
+                for partition in [p for p in task.joining if p.topic == topic]:
+                    del task.joining[partition]
+                    task.guests.discard(partition)
+        await self._see_the_ends()
+        await self._read_on()
 
     def _mind_the_time(self, number: int, task: Task, now_ns: int) -> list[Message]:
         """Goes on without an input that is silent for too long; tells the core the time."""
@@ -293,7 +315,7 @@ class Worker:
         self._meter.dead_lettered(topic, kind)
         place = (
             ("gk-reason", reason.encode()[:_MAX_REASON]),
-            ("gk-service", self._service.name.encode()),
+            ("gk-service", self._service.title.encode()),
             ("gk-topic", topic.encode()),
             ("gk-partition", b"%d" % number),
             ("gk-offset", b"%d" % record.offset),
@@ -343,7 +365,7 @@ class Worker:
         snapshots = [
             Message(
                 Partition(self._state_topic, number),
-                f"{self._service.name}-{number}",
+                f"{self._service.title}-{number}",
                 checkpoint.take(task, self._instance, owed),
             )
             for number, task in fresh.items()
@@ -413,9 +435,10 @@ class Worker:
 
     async def _see_the_ends(self) -> None:
         """Finds out what there is to read: where it begins, and how much of it is old."""
-        channels = [c for task in self.tasks.values() for c in task.channels.values()]
+        channels = [c for task in self.tasks.values() for c in _read_by(task)]
         ends = await self._bus.ends({channel.partition for channel in channels})
-        self._backlog = {partition: end for partition, (_, end) in ends.items()}
+        waited = {p for task in self.tasks.values() for p in task.channels}
+        self._backlog = {p: end for p, (_, end) in ends.items() if p in waited}
         for channel in channels:
             if not channel.next_offset:
                 channel.next_offset = ends[channel.partition][0]
@@ -435,8 +458,8 @@ class Worker:
         """Reads everything that a task needs, from where the one that is furthest behind stands."""
         self._readers = {}
         for task in self.tasks.values():
-            for partition, channel in task.channels.items():
-                self._readers.setdefault(partition, []).append(channel)
+            for channel in _read_by(task):
+                self._readers.setdefault(channel.partition, []).append(channel)
         self._paused.clear()
         await self._bus.read_from(
             {
@@ -444,6 +467,10 @@ class Worker:
                 for partition, channels in self._readers.items()
             }
         )
+
+
+def _read_by(task: Task) -> Iterator[Channel]:
+    return chain(task.channels.values(), task.joining.values())
 
 
 def _mark(task: Task) -> tuple[int, int]:

@@ -255,6 +255,74 @@ class DeactivateStrategy(_message.Message):
 Global___DeactivateStrategy: _TypeAlias = DeactivateStrategy  # noqa: Y015
 
 @_typing.final
+class AddDeployment(_message.Message):
+    """Command: from now on risk listens to the strategy service of this name, too."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it was given, UTC ns. Never absent."""
+    scope: _builtins.str
+    """The name of the strategy service. May be absent: `*`, which is nobody's."""
+    issuer: _builtins.str
+    """Who said so: a person's name or a service. May be absent: not known."""
+    reason: _builtins.str
+    """For people; short. May be absent: none given."""
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        scope: _builtins.str | None = ...,
+        issuer: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "reason", b"reason", "scope", b"scope", "time_ns", b"time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "reason", b"reason", "scope", b"scope", "time_ns", b"time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddDeployment: _TypeAlias = AddDeployment  # noqa: Y015
+
+@_typing.final
+class RemoveDeployment(_message.Message):
+    """Command: risk handles what the strategy service of this name has said, and waits no more for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it was given, UTC ns. Never absent."""
+    scope: _builtins.str
+    """The name of the strategy service. May be absent: `*`, which is nobody's."""
+    issuer: _builtins.str
+    """Who said so: a person's name or a service. May be absent: not known."""
+    reason: _builtins.str
+    """For people; short. May be absent: none given."""
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        scope: _builtins.str | None = ...,
+        issuer: _builtins.str | None = ...,
+        reason: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "reason", b"reason", "scope", b"scope", "time_ns", b"time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "reason", b"reason", "scope", b"scope", "time_ns", b"time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveDeployment: _TypeAlias = RemoveDeployment  # noqa: Y015
+
+@_typing.final
 class Progress(_message.Message):
     """A producer has sent, on this partition, all that it will ever say about a moment. Made and read
     by the runtime only.
