@@ -34,7 +34,8 @@ def build(settings: FeatureServiceSettings, around: Surroundings) -> Worker:
             "`goalkick config features` prints what your strategies and models need"
         )
     FeatureCore(settings.feature)
-    return core_service(settings, around, Service("feature", lambda: FeatureCore(settings.feature)))
+    service = Service("feature", lambda: FeatureCore(settings.feature), renews=True)
+    return core_service(settings, around, service)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

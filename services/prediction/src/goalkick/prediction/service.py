@@ -32,7 +32,9 @@ def build(settings: PredictionServiceSettings, around: Surroundings) -> Worker:
         from goalkick.prediction.models.onnx import load  # noqa: PLC0415 -- 30 MB, 0.2 s
 
         models = [load(folder) for folder in settings.prediction.models]
-    service = Service("prediction", lambda: PredictionCore(settings.prediction, models))
+    service = Service(
+        "prediction", lambda: PredictionCore(settings.prediction, models), renews=True
+    )
     return core_service(settings, around, service)
 
 

@@ -34,6 +34,7 @@ def build(settings: StrategyServiceSettings, around: Surroundings) -> Worker:
         "strategy",
         lambda: StrategyCore(settings.strategy, catalogue),
         deployment=settings.strategy.deployment,
+        renews=True,
     )
     return core_service(settings, around, service)
 

@@ -170,6 +170,11 @@ def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
             output.pending = [
                 (protobuf.decode(name, value), trace) for name, value, trace in said.pending
             ]
+    return owed_by(checkpoint)
+
+
+def owed_by(checkpoint: Checkpoint) -> list[Message]:
+    """What has to be sent first, whoever goes on."""
     return [
         Message(Partition(m.topic, m.number), m.key, m.value, tuple(m.headers))
         for m in checkpoint.owed

@@ -35,6 +35,8 @@ class Service(msgspec.Struct, frozen=True):
             somebody may await a report; None: always.
         account: the one account that its cores work for; None if they work for all keys.
         deployment: its name where there are several of the service; "" for the only one.
+        renews: whether its state follows from what the log holds: a snapshot that other settings
+            made is then no reason to stop, but to begin anew.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Service(msgspec.Struct, frozen=True):
     account: str | None = None
     reports: Awaits | None = None
     deployment: str = ""
+    renews: bool = False
 
     @property
     def title(self) -> str:

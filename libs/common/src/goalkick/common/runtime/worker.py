@@ -429,9 +429,24 @@ class Worker:
     def _restored(
         self, number: int, saved: Mapping[int, checkpoint.Checkpoint]
     ) -> tuple[Task, Sequence[Message]]:
-        """A task as it was last saved, and what it still has to say."""
-        task = wiring.make_task(self._service, number, self._counts, self._settings, self._spans)
-        return task, checkpoint.resume(task, saved[number]) if number in saved else ()
+        """A task as it was last saved, and what it still has to say.
+
+        Raises:
+            InvalidDataError: the settings are others than those that the state depends on.
+        """
+        task = self._fresh(number)
+        if number not in saved:
+            return task, ()
+        try:
+            return task, checkpoint.resume(task, saved[number])
+        except InvalidDataError as error:
+            if not self._service.renews:
+                raise
+            log.warning("begins anew with all that the log holds", task=number, reason=str(error))
+            return self._fresh(number), checkpoint.owed_by(saved[number])
+
+    def _fresh(self, number: int) -> Task:
+        return wiring.make_task(self._service, number, self._counts, self._settings, self._spans)
 
     async def _see_the_ends(self) -> None:
         """Finds out what there is to read: where it begins, and how much of it is old."""
