@@ -85,12 +85,20 @@ STEPS = market("AB", 240)
 
 
 class Platform:
-    """A running platform whose own strategy trades A, and topics for a guest that trades B."""
+    """A running platform whose own strategy trades A, and topics for a guest that trades B.
 
-    def __init__(self) -> None:
+    Without a strategy of its own it waits for none at first.
+    """
+
+    def __init__(self, *, own: bool = True) -> None:
         self.broker = with_topics(new_broker(), ["guest"])
-        self.members = {s.title: Member(self.broker, s, s.title) for s in without_strategies(RISK)}
-        self.members["own"] = Member(self.broker, deployed("", OWN), "own")
+        runtime = RUNTIME if own else RUNTIME.model_copy(update={"deployments": ()})
+        self.members = {
+            s.title: Member(self.broker, s, s.title, settings=runtime)
+            for s in without_strategies(RISK)
+        }
+        if own:
+            self.members["own"] = Member(self.broker, deployed("", OWN), "own")
 
     async def go_on(self, upto: int) -> None:
         """Feeds the bars up to a step, and waits until all is said about them."""
@@ -106,6 +114,7 @@ class Platform:
 
     @property
     def risk(self) -> Task:
+        task: Task
         (task,) = self.members["risk"].worker.tasks.values()
         return task
 
@@ -206,6 +215,32 @@ async def test_a_deployment_that_is_removed_is_not_waited_for() -> None:
     await platform.end()
     assert of(decided(platform.broker), A) == undisturbed()
     assert all(e.time_ns < STEPS[160][0].time_ns for e in approvals(decided(platform.broker), B))
+
+
+async def test_one_that_is_gone_without_a_word_holds_up_the_rest_until_it_is_removed() -> None:
+    platform = Platform()
+    await platform.with_guest()
+    await platform.members.pop("guest").end()
+    feed = Member(platform.broker, Recorded(STEPS), "ingest")
+    await until(lambda: any(c.topic == signals_of("guest") for c in platform.risk.blocked))
+    platform.tell(RemoveDeployment)
+    await settled(platform.broker, STEPS[-1][0].time_ns)
+    await feed.end()
+    assert not platform.risk.guests
+    await platform.end()
+    assert of(decided(platform.broker), A) == undisturbed()
+
+
+async def test_the_only_strategy_service_may_be_removed_in_the_middle_of_a_moment() -> None:
+    platform = Platform(own=False)
+    await platform.with_guest()
+    await platform.members.pop("guest").end()
+    feed = Member(platform.broker, Recorded(STEPS), "ingest")
+    await until(lambda: any(c.topic == signals_of("guest") for c in platform.risk.blocked))
+    platform.tell(RemoveDeployment)
+    await settled(platform.broker, STEPS[-1][0].time_ns)
+    await feed.end()
+    await platform.end()
 
 
 async def test_a_deployment_without_topics_is_left_out() -> None:

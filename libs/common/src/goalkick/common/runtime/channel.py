@@ -156,6 +156,13 @@ class Channel:
         while self._entries:
             yield self._entries.popleft()
 
+    def take_kind(self, kind: type[Event]) -> list[Entry]:
+        """Removes and returns the events of one type, whatever waits before them."""
+        taken = [entry for entry in self._entries if isinstance(entry.event, kind)]
+        if taken:
+            self._entries = deque(e for e in self._entries if not isinstance(e.event, kind))
+        return taken
+
     def _drop_ends(self) -> None:
         entries = self._entries
         while entries and entries[0].event is None:

@@ -14,12 +14,16 @@ class Stage:
         phase: which phase of the moment they must be complete for.
         feedback: whether it is only waited for while the core awaits reports.
         closes: the phase that the outputs' group is complete for after it; None: not yet.
+        place: orders the steps of a moment, whichever of them there are.
     """
 
-    __slots__ = ("channels", "closes", "feedback", "phase")
+    __slots__ = ("channels", "closes", "feedback", "phase", "place")
 
-    def __init__(self, channels: Sequence[Channel], phase: int, feedback: bool) -> None:
+    def __init__(
+        self, channels: Sequence[Channel], phase: int, feedback: bool, *, again: bool = False
+    ) -> None:
         self.channels = tuple(channels)
+        self.place = again, channels[0].topic.rank
         self.phase = phase
         self.feedback = feedback
         self.closes: int | None = None
@@ -39,5 +43,5 @@ def stages_of(channels: Sequence[Channel], outputs: Sequence[Topic]) -> tuple[St
         early[-1].closes = 0
     stages[-1].closes = 1
     returning = [s for s in stages if s.feedback]
-    stages += [Stage(stage.channels, 1, True) for stage in returning]
+    stages += [Stage(stage.channels, 1, True, again=True) for stage in returning]
     return tuple(stages)

@@ -170,7 +170,7 @@ class Task:
         Args:
             lazily: say nothing yet of moments without events where nobody can be waiting for that.
         """
-        while self._step():
+        while self._step() or self._let_go():
             pass
         if not (lazily and self._is_idle()):
             for output in self.outputs.values():
@@ -278,9 +278,12 @@ class Task:
         return entries
 
     def _arrange(self) -> None:
-        """Sorts the channels by what is done with them."""
+        """Sorts the channels by what is done with them; a moment goes on where it was."""
         channels = tuple(self.channels.values())
+        place = self.stages[self.stage].place if self.stage >= 0 else None
         self.stages = stages_of(channels, [output.topic for output in self.outputs.values()])
+        if place is not None:
+            self.stage = next(n for n, stage in enumerate(self.stages) if stage.place >= place)
         self._synchronised = [c for c in channels if c.topic.synchronised]
         self._waited = [c for c in self._synchronised if not c.topic.feedback]
         self._commands = [c for c in channels if not c.topic.synchronised]
@@ -369,6 +372,20 @@ class Task:
                     self._deploy(entry.event)
                 else:
                     self._handle_entry(entry)
+
+    def _let_go(self) -> bool:
+        """While something is waited for: who is removed is not waited for any more."""
+        if max(self.moment, self.current) <= self.repeats:
+            return False
+        removals = [
+            entry.event
+            for channel in self._commands
+            for entry in channel.take_kind(RemoveDeployment)
+        ]
+        for removal in removals:
+            self.unordered = True
+            self._deploy(removal)
+        return bool(removals)
 
     def _deploy(self, command: AddDeployment | RemoveDeployment) -> None:
         for channel in self._opener(command.scope) if self._opener else ():
