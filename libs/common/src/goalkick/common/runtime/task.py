@@ -147,6 +147,7 @@ class Task:
         self.blocked: tuple[Channel, ...] = ()
         self.caused: list[Event] = []
         self.refused: list[tuple[Event, str]] = []
+        self.stages: tuple[Stage, ...] = ()
         self.stage = -1
         self.current = BEFORE_ALL.moment
         self._awaits = awaits
@@ -377,14 +378,11 @@ class Task:
         """While something is waited for: who is removed is not waited for any more."""
         if max(self.moment, self.current) <= self.repeats:
             return False
-        removals = [
-            entry.event
-            for channel in self._commands
-            for entry in channel.take_kind(RemoveDeployment)
-        ]
-        for removal in removals:
-            self.unordered = True
-            self._deploy(removal)
+        removals = [e for channel in self._commands for e in channel.take_kind(RemoveDeployment)]
+        for entry in removals:
+            if isinstance(entry.event, RemoveDeployment):
+                self.unordered = True
+                self._deploy(entry.event)
         return bool(removals)
 
     def _deploy(self, command: AddDeployment | RemoveDeployment) -> None:
