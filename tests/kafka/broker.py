@@ -88,9 +88,9 @@ class LocalBroker:
 
     def __init__(self) -> None:
         """Fetches the jars if need be, formats a log folder, starts the broker and waits."""
-        _fetch_jars()
+        fetch_jars()
         self._folder = Path(tempfile.mkdtemp(prefix="goalkick-kafka-"))
-        port, controller = _free_port(), _free_port()
+        port, controller = free_port(), free_port()
         self.bootstrap = f"127.0.0.1:{port}"
         self._port = port
         self._config = self._folder / "server.properties"
@@ -154,7 +154,8 @@ def _has_docker() -> bool:
     return found.returncode == 0
 
 
-def _fetch_jars() -> None:
+def fetch_jars() -> None:
+    """Gets Kafka and all it needs from Maven Central, once."""
     if LIBS.is_dir() and any(LIBS.glob("kafka_*.jar")):
         return
     target = LIBS.with_name("libs.part")
@@ -170,7 +171,8 @@ def _fetch_jars() -> None:
     target.rename(LIBS)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -21,6 +21,8 @@ import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from goalkick.common.adapters.log.access import user_name
+from goalkick.common.adapters.log.connection import client_options
 from goalkick.common.adapters.log.kafka_topics import create_topics, wanted_topics
 from goalkick.common.codec import protobuf
 from goalkick.common.events.base import Event
@@ -34,6 +36,7 @@ from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.topics import SERVICES, TOPIC_OF, TOPICS, partition_of
 from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
 from goalkick.common.values.time import NS_PER_SECOND
+from tests.kafka.cluster import KafkaCluster
 
 DECISIONS = tuple(t for t in TOPICS if t.producer in ("strategy", "risk", "execution"))
 REPORTS = TOPIC_OF[OrderFilled]
@@ -43,16 +46,37 @@ class Platform:
     """Services on a broker; each copy is a process that is started again when it dies."""
 
     def __init__(
-        self, bootstrap: str, folder: Path, settings: dict[str, Any], partitions: int = 6
+        self,
+        bootstrap: str,
+        folder: Path,
+        settings: dict[str, Any],
+        partitions: int = 6,
+        cluster: KafkaCluster | None = None,
     ) -> None:
+        """Starts nothing yet.
+
+        Args:
+            bootstrap: where the broker is.
+            folder: for settings and logs.
+            settings: a file's sections.
+            partitions: of topics by instrument.
+            cluster: where every service shows a password of its own; None: an open broker.
+        """
         self.bootstrap = bootstrap
         self.folder = folder
-        self.kafka = KafkaSettings(bootstrap_servers=bootstrap, partitions=partitions)
+        self.cluster = cluster
+        self.kafka = (
+            cluster.settings(partitions=partitions)
+            if cluster
+            else KafkaSettings(bootstrap_servers=bootstrap, partitions=partitions)
+        )
+        self._client = client_options(self.kafka, "test")
         self.config = folder / "goalkick.yaml"
         runtime = settings.setdefault("runtime", {})
         runtime["kafka"] = {
             "bootstrap_servers": bootstrap, "session_timeout": "3s", **runtime.get("kafka", {})
         }  # fmt: skip
+        self.settings = settings
         self.config.write_text(yaml.safe_dump(settings))
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.deaths: Counter[str] = Counter()
@@ -60,7 +84,7 @@ class Platform:
 
     async def make_topics(self) -> None:
         """Fresh, empty topics."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin = AIOKafkaAdminClient(**self._client)
         await admin.start()
         try:
             names = [topic.name for topic in wanted_topics(self.kafka)]
@@ -84,11 +108,22 @@ class Platform:
         self._starts[name] += 1
         with (self.folder / f"{name}.log").open("ab") as out:
             self.processes[name] = subprocess.Popen(
-                [sys.executable, "-m", f"goalkick.{service}", "--config", str(self.config)],
+                [sys.executable, "-m", f"goalkick.{service}", "--config", self._config(service)],
                 stdout=out,
                 stderr=out,
                 env={**os.environ, **(environ or {})},
             )
+
+    def _config(self, service: str) -> str:
+        """The file of settings that a service is started with."""
+        if self.cluster is None:
+            return str(self.config)
+        path = self.folder / f"{service}.yaml"
+        section = self.cluster.section(user_name(service, None))
+        kafka = self.settings["runtime"]["kafka"] | section
+        runtime = self.settings["runtime"] | {"kafka": kafka}
+        path.write_text(yaml.safe_dump(self.settings | {"runtime": runtime}))
+        return str(path)
 
     def start_all(self, services: Collection[str] = SERVICES) -> None:
         """One copy of each."""
@@ -138,7 +173,7 @@ class Platform:
         """Returns when execution has said all about `moment`; revives what dies meanwhile."""
         partition = partition_of(account, REPORTS.partitions)
         place = TopicPartition(REPORTS.name, partition)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**self._client, auto_offset_reset="earliest")
         await consumer.start()
         deadline = time.monotonic() + timeout_s
         try:
@@ -189,7 +224,7 @@ class Platform:
         used = {partition_of(f"simulated:{name}/USDT", count) for name in ("BTC", "ETH", "SOL")}
         number = next(n for n in range(count) if n not in used)
         place = Place(Group(now_ns, 1), 0, True)
-        producer = AIOKafkaProducer(bootstrap_servers=self.bootstrap)
+        producer = AIOKafkaProducer(**self._client)
         await producer.start()
         try:
             await producer.send_and_wait(
@@ -215,7 +250,7 @@ class Platform:
 
     async def read(self, topics: Sequence[str]) -> list[Record]:
         """All records of some topics, partition by partition."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(**self._client, auto_offset_reset="earliest")
         await consumer.start()
         found: list[Record] = []
         try:

@@ -166,6 +166,9 @@ class Apart:
     async def join(self, group: str, topic: str, lost: Change, gained: Change) -> None:
         await self._log.join(self._prefix + group, self._prefix + topic, lost, gained)
 
+    async def leave(self) -> None:
+        await self._log.leave()
+
     async def read_from(self, offsets: Mapping[Partition, int]) -> None:
         await self._log.read_from({self._there(p): offset for p, offset in offsets.items()})
 

@@ -71,6 +71,13 @@ class Log(Protocol):
         """
         ...
 
+    async def leave(self) -> None:
+        """Is no member any more, until it joins again; the others divide what was ours.
+
+        `lost` is awaited before; writing and reading go on. Nothing happens where it is none.
+        """
+        ...
+
     async def read_from(self, offsets: Mapping[Partition, int]) -> None:
         """From now on `poll` reads these partitions, from these offsets on, and no others."""
         ...

@@ -88,12 +88,27 @@ Create = Annotated[
 ]
 
 
-def topics(create: Create = False, config: Config = None, json: Json = False) -> None:
+Deployments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--deployment",
+        metavar="NAME...",
+        help="with --create: strategy services beside the first one, which get topics of their own",
+    ),
+]
+
+
+def topics(
+    create: Create = False,
+    deployment: Deployments = None,
+    config: Config = None,
+    json: Json = False,
+) -> None:
     """List the topics: what flows, who says it, who listens; or make them on Kafka."""
     from goalkick.embedded import catalogue
 
     if create:
-        _make_topics(config, json)
+        _make_topics(config, deployment or [], json)
         return
     entries = catalogue.topics()
     if json:
@@ -118,17 +133,18 @@ def topics(create: Create = False, config: Config = None, json: Json = False) ->
     )
 
 
-def _make_topics(config: Path | None, json: bool) -> None:
+def _make_topics(config: Path | None, deployments: list[str], json: bool) -> None:
     import asyncio
     import logging
 
     from goalkick.common.adapters.log.kafka_topics import create_topics
     from goalkick.embedded.configuration import load_settings
+    from goalkick.embedded.safe import with_secrets
 
     # Our own message says all that the client's says.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     kafka = load_settings(config).value.runtime.kafka
-    made = asyncio.run(create_topics(kafka))
+    made = asyncio.run(create_topics(with_secrets(kafka, config), deployments))
     if json:
         print_json(made)
         return

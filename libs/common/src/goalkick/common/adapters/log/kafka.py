@@ -8,13 +8,12 @@ copies, from offsets that stand in its snapshots, and Kafka's group protocol dec
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from aiokafka import (
     AIOKafkaConsumer,
     AIOKafkaProducer,
-    ConsumerRebalanceListener,
-    TopicPartition,
 )
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
@@ -25,13 +24,34 @@ from aiokafka.errors import (
     OffsetOutOfRangeError,
 )
 
-from goalkick.common.core.errors import InvariantError, SettingsError, TransientError
+from goalkick.common.adapters.log.access import Operation, Resource, Right, full_name
+from goalkick.common.adapters.log.connection import client_options, connected, explained, who
+from goalkick.common.adapters.log.kafka_changes import Changes
+from goalkick.common.adapters.log.kafka_names import Names
+from goalkick.common.adapters.log.rights import (
+    DENIED_TOPIC,
+    AccessError,
+    Denied,
+    check_rights,
+    denied,
+    read_denial,
+)
+from goalkick.common.core.errors import (
+    GoalkickError,
+    InvariantError,
+    SettingsError,
+    TransientError,
+)
 from goalkick.common.ports.log import Change, Message, Partition, Record
 from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 
 _FOREVER_MS = 2**31 - 1
 """The member never fetches, so it may never be taken for stuck because it does not."""
+
+_MEMBER_LOOKS_MS = 5_000
+"""How often the member looks who leads the partitions: aiokafka does not look when a former leader
+sends it away, and would ask it again and again for the usual five minutes."""
 
 _TAIL_WAIT_MS = 10_000
 """How long the last record of a partition may take to arrive."""
@@ -49,24 +69,36 @@ MAX_MESSAGE_BYTES = 16 * 2**20
 class KafkaLog:
     """One member's access to a Kafka cluster."""
 
-    def __init__(self, settings: KafkaSettings, client: str) -> None:
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        client: str,
+        rights: Collection[Right] = (),
+        on_denied: Denied | None = None,
+    ) -> None:
         """Connects to nothing yet.
 
         Args:
-            settings: where and how.
+            settings: where and how; with a resolved password.
             client: name of this process, shown in the broker's logs.
+            rights: what `start` sees whether the broker allows it.
+            on_denied: is told of each thing that the broker denies us.
         """
         self._settings = settings
         self._client = client
+        self._rights = rights
+        self._on_denied = on_denied
+        self._names = Names(settings.installation)
         self._producer: AIOKafkaProducer | None = None
         self._reader: AIOKafkaConsumer | None = None
         self._member: AIOKafkaConsumer | None = None
         self._under_way: list[asyncio.Future[Any]] = []
-        self._listener: _Listener | None = None
+        self._listener: Changes | None = None
 
     async def start(self) -> None:
         """See the port."""
-        common = self._common()
+        common = self._common
+        await self._see_the_rights()
         timeout_ms = self._settings.request_timeout // NS_PER_MS
         compression = None if self._settings.compression == "none" else self._settings.compression
         self._producer = AIOKafkaProducer(
@@ -92,9 +124,7 @@ class KafkaLog:
             await self._reader.start()
         except KafkaConnectionError as error:
             await self.close()
-            raise TransientError(
-                f"Kafka: expected a broker at {self._settings.bootstrap_servers}, found: {error}"
-            ) from error
+            raise await explained(self._settings, self._client, error) from error
 
     async def close(self) -> None:
         """See the port."""
@@ -107,15 +137,23 @@ class KafkaLog:
 
     async def partitions(self, topics: Collection[str]) -> Mapping[str, int]:
         """See the port."""
-        admin = AIOKafkaAdminClient(**self._common())
+        inner = {self._names.outer(topic): topic for topic in topics}
+        admin = AIOKafkaAdminClient(**self._common)
         try:
-            with _reaching("describe topics"):
+            with self._reaching("describe topics", "Describe"):
                 await admin.start()
-                described = await admin.describe_topics(list(topics))
+                described = await admin.describe_topics(list(inner))
+        except TransientError as error:
+            raise await explained(self._settings, self._client, error) from error
         finally:
             await admin.close()
+        hidden = [each["topic"] for each in described if each["error_code"] == DENIED_TOPIC]
+        if hidden:
+            raise self._denial("topic", ", ".join(sorted(hidden)), "Describe")
         counts = {
-            each["topic"]: len(each["partitions"]) for each in described if not each["error_code"]
+            inner[each["topic"]]: len(each["partitions"])
+            for each in described
+            if not each["error_code"]
         }
         missing = sorted(set(topics) - set(counts))
         if missing:
@@ -129,8 +167,8 @@ class KafkaLog:
         """See the port."""
         session_ms = self._settings.session_timeout // NS_PER_MS
         self._member = AIOKafkaConsumer(
-            **self._common(),
-            group_id=group,
+            **self._common,
+            group_id=full_name(group, self._settings.installation),
             group_instance_id=self._settings.instance,
             enable_auto_commit=False,
             auto_offset_reset="latest",
@@ -139,10 +177,20 @@ class KafkaLog:
             heartbeat_interval_ms=max(100, session_ms // 10),
             rebalance_timeout_ms=session_ms,
             max_poll_interval_ms=_FOREVER_MS,
+            metadata_max_age_ms=_MEMBER_LOOKS_MS,
         )
-        self._listener = _Listener(self._member, lost, gained)
-        self._member.subscribe([topic], listener=self._listener)
-        await self._member.start()
+        self._listener = Changes(self._member, lost, gained)
+        self._member.subscribe([self._names.outer(topic)], listener=self._listener)
+        with self._reaching("let us join the group", "Read"):
+            await self._member.start()
+
+    async def leave(self) -> None:
+        """See the port."""
+        member, self._member = self._member, None
+        if member is not None and self._listener is not None:
+            await self._listener.on_partitions_revoked(member.assignment())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(member.stop(), _CLOSE_S)
 
     async def read_from(self, offsets: Mapping[Partition, int]) -> None:
         """See the port."""
@@ -150,9 +198,10 @@ class KafkaLog:
         if not offsets:
             reader.unsubscribe()
             return
-        reader.assign([TopicPartition(*partition) for partition in offsets])
-        for partition, offset in offsets.items():
-            reader.seek(TopicPartition(*partition), offset)
+        places = {self._names.place(partition): at for partition, at in offsets.items()}
+        reader.assign(list(places))
+        for place, offset in places.items():
+            reader.seek(place, offset)
 
     async def poll(self, timeout_s: float) -> Sequence[Record]:
         """See the port."""
@@ -176,15 +225,18 @@ class KafkaLog:
             ) from error
         except IllegalStateError:
             return ()
-        return [_record(found) for batch in batches.values() for found in batch]
+        except KafkaError as error:
+            self._see_a_denial(error, "Read")
+            raise
+        return [self._names.record(found) for batch in batches.values() for found in batch]
 
     def pause(self, partitions: Collection[Partition]) -> None:
         """See the port."""
-        self._reading().pause(*(TopicPartition(*partition) for partition in partitions))
+        self._reading().pause(*map(self._names.place, partitions))
 
     def resume(self, partitions: Collection[Partition]) -> None:
         """See the port."""
-        self._reading().resume(*(TopicPartition(*partition) for partition in partitions))
+        self._reading().resume(*map(self._names.place, partitions))
 
     async def send(self, messages: Sequence[Message], *, whole: bool = False) -> None:
         """See the port."""
@@ -193,12 +245,13 @@ class KafkaLog:
             await self._send_whole(messages)
             return
         under_way = self._under_way
-        with _reaching("take records"):
+        outer = self._names.outer
+        with self._reaching("take records", "Write"):
             for message in messages:
                 partition, key, value, headers = message
                 under_way.append(
                     await producer.send(
-                        partition.topic,
+                        outer(partition.topic),
                         value,
                         key=key.encode(),
                         partition=partition.number,
@@ -225,9 +278,10 @@ class KafkaLog:
                         "found more than it holds"
                     )
             batch.close()
-            with _reaching("take records"):
+            topic = self._names.outer(partition.topic)
+            with self._reaching("take records", "Write"):
                 self._under_way.append(
-                    await producer.send_batch(batch, partition.topic, partition=partition.number)
+                    await producer.send_batch(batch, topic, partition=partition.number)
                 )
         self._settle()
 
@@ -245,9 +299,7 @@ class KafkaLog:
                 f"Kafka: expected records to be written within {timeout_s} s, found no answer"
             ) from error
         except KafkaError as error:
-            raise TransientError(
-                f"Kafka: expected records to be written, found: {error!r}"
-            ) from error
+            raise self._unwritten(error) from error
         self._under_way.clear()
 
     async def ends(self, partitions: Collection[Partition]) -> Mapping[Partition, tuple[int, int]]:
@@ -255,7 +307,7 @@ class KafkaLog:
         if not partitions:
             return {}
         async with self._looking() as consumer:
-            return await _ends(consumer, partitions)
+            return await self._ends(consumer, partitions)
 
     async def tails(
         self, partitions: Collection[Partition], count: int
@@ -265,11 +317,11 @@ class KafkaLog:
         if not found:
             return found
         async with self._looking() as consumer:
-            known = await _ends(consumer, partitions)
+            known = await self._ends(consumer, partitions)
             ends = {place: end for place, end in known.items() if end[0] < end[1]}
-            consumer.assign([TopicPartition(*place) for place in ends])
+            consumer.assign([self._names.place(place) for place in ends])
             for place, (first, end) in ends.items():
-                consumer.seek(TopicPartition(*place), max(first, end - count))
+                consumer.seek(self._names.place(place), max(first, end - count))
             # A compacted topic may lack some of the offsets, never the last one.
             while any(
                 not found[p] or found[p][-1].offset < end - 1 for p, (_, end) in ends.items()
@@ -281,7 +333,7 @@ class KafkaLog:
                         f"{_TAIL_WAIT_MS} ms, found nothing"
                     )
                 for batch in batches.values():
-                    for record in map(_record, batch):
+                    for record in map(self._names.record, batch):
                         found[record.partition].append(record)
         return {place: records[-count:] for place, records in found.items()}
 
@@ -291,9 +343,10 @@ class KafkaLog:
             return False
         try:
             await self._member.commit(
-                {TopicPartition(*partition): offset for partition, offset in offsets.items()}
+                {self._names.place(partition): offset for partition, offset in offsets.items()}
             )
-        except (KafkaError, IllegalStateError):
+        except (KafkaError, IllegalStateError) as error:
+            self._see_a_denial(error, "Read")
             return False
         return True
 
@@ -301,18 +354,32 @@ class KafkaLog:
     async def _looking(self) -> AsyncIterator[AIOKafkaConsumer]:
         """A consumer for one look: what the reader asks waits until its long fetch is answered."""
         consumer = AIOKafkaConsumer(
-            **self._common(),
+            **self._common,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
         )
         try:
-            with _reaching("be looked at"):
+            with self._reaching("be looked at", "Read"):
                 await consumer.start()
                 yield consumer
+        except TransientError:
+            # What is denied here looks as if nobody answered.
+            await self._see_the_rights()
+            raise
         finally:
-            await consumer.stop()
+            # With TLS, a connection that still waits for records would take 30 s to end.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(consumer.stop(), _CLOSE_S)
+
+    async def _ends(
+        self, consumer: AIOKafkaConsumer, partitions: Collection[Partition]
+    ) -> Mapping[Partition, tuple[int, int]]:
+        places = {partition: self._names.place(partition) for partition in partitions}
+        first = await consumer.beginning_offsets(list(places.values()))
+        end = await consumer.end_offsets(list(places.values()))
+        return {partition: (first[p], end[p]) for partition, p in places.items()}
 
     def _settle(self) -> None:
         """Forgets what is acknowledged; raises what failed."""
@@ -321,16 +388,49 @@ class KafkaLog:
             if not future.done():
                 left.append(future)
             elif future.exception() is not None:
-                raise TransientError(
-                    f"Kafka: expected records to be written, found: {future.exception()}"
-                )
+                raise self._unwritten(future.exception())
         self._under_way = left
 
+    def _unwritten(self, error: BaseException | None) -> GoalkickError:
+        if error is not None:
+            self._see_a_denial(error, "Write")
+        return TransientError(f"Kafka: expected records to be written, found: {error!r}")
+
+    async def _see_the_rights(self) -> None:
+        """Asks, where it was said what we need, before anything is begun."""
+        if not self._rights:
+            return
+        async with connected(self._settings, self._client) as connection:
+            await check_rights(
+                connection,
+                self._rights,
+                who(self._settings),
+                self._settings.installation,
+                self._on_denied,
+            )
+
+    def _see_a_denial(self, error: BaseException, operation: Operation) -> None:
+        """Raises an error in our words if the broker says that we may not."""
+        found = read_denial(error)
+        if found is not None:
+            raise self._denial(*found, operation) from error
+
+    def _denial(self, resource: Resource, name: str, operation: Operation) -> AccessError:
+        principal = who(self._settings)
+        return denied(principal, [(resource, name, (operation,))], self._on_denied)
+
+    @contextlib.contextmanager
+    def _reaching(self, purpose: str, operation: Operation) -> Iterator[None]:
+        """Says in our words that the cluster did not do what it was asked for."""
+        try:
+            yield
+        except KafkaError as error:
+            self._see_a_denial(error, operation)
+            raise TransientError(f"Kafka: expected it to {purpose}, found: {error!r}") from error
+
+    @cached_property
     def _common(self) -> dict[str, Any]:
-        return {
-            "bootstrap_servers": self._settings.bootstrap_servers,
-            "client_id": self._client,
-        }
+        return client_options(self._settings, self._client)
 
     def _reading(self) -> AIOKafkaConsumer:
         if self._reader is None:
@@ -341,60 +441,3 @@ class KafkaLog:
         if self._producer is None:
             raise InvariantError("Kafka: expected a started log, found one that is not")
         return self._producer
-
-
-async def _ends(
-    consumer: AIOKafkaConsumer, partitions: Collection[Partition]
-) -> Mapping[Partition, tuple[int, int]]:
-    places = [TopicPartition(*partition) for partition in partitions]
-    first = await consumer.beginning_offsets(places)
-    end = await consumer.end_offsets(places)
-    return {Partition(p.topic, p.partition): (first[p], end[p]) for p in places}
-
-
-@contextlib.contextmanager
-def _reaching(purpose: str) -> Iterator[None]:
-    """Says in our words that the cluster did not do what it was asked for."""
-    try:
-        yield
-    except KafkaError as error:
-        raise TransientError(f"Kafka: expected it to {purpose}, found: {error!r}") from error
-
-
-class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
-    """Tells about changes, and keeps the member from fetching.
-
-    aiokafka logs what a listener raises and goes on; here it must end the process, so it is kept
-    for the next poll.
-    """
-
-    def __init__(self, member: AIOKafkaConsumer, lost: Change, gained: Change) -> None:
-        self._member = member
-        self._lost = lost
-        self._gained = gained
-        self.failure: Exception | None = None
-
-    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        try:
-            await self._lost([place.partition for place in revoked])
-        except Exception as error:
-            self.failure = error
-            raise
-
-    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        try:
-            self._member.pause(*assigned)
-            await self._gained([place.partition for place in assigned])
-        except Exception as error:
-            self.failure = error
-            raise
-
-
-def _record(found: Any) -> Record:
-    return Record(
-        Partition(found.topic, found.partition),
-        found.offset,
-        found.key.decode() if found.key else "",
-        found.value or b"",
-        found.headers,
-    )

@@ -6,12 +6,15 @@ import msgspec
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaConnectionError
 
+from goalkick.common.adapters.log.access import full_name
+from goalkick.common.adapters.log.connection import client_options, explained
 from goalkick.common.adapters.log.kafka import MAX_MESSAGE_BYTES
-from goalkick.common.core.errors import SettingsError, TransientError
+from goalkick.common.core.errors import SettingsError
 from goalkick.common.runtime.settings import KafkaSettings
-from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPICS
+from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPICS, signals_of, state_of
 from goalkick.common.values.time import NS_PER_MS
 
+_CLIENT = "goalkick-topics"
 _TIMEOUT_MS = 30_000
 _EXISTS = 36
 """Kafka's error code TOPIC_ALREADY_EXISTS."""
@@ -31,81 +34,107 @@ class Wanted(msgspec.Struct, frozen=True):
     config: dict[str, str]
 
 
-def wanted_topics(settings: KafkaSettings) -> list[Wanted]:
-    """All topics of the table, with the partitions that the settings say."""
+def wanted_topics(settings: KafkaSettings, deployments: Sequence[str] = ()) -> list[Wanted]:
+    """All topics of the table, with the partitions that the settings say.
+
+    Args:
+        settings: say how many partitions and copies there are.
+        deployments: names of strategy services beside the first, whose signals and snapshots
+            want topics of their own.
+    """
     # Instrument-keyed topics and the states of those who divide them have one number in common.
     chosen = settings.partitions
     usual = max(topic.partitions for topic in TOPICS if topic.key == "instrument")
+    beside = [name for name in deployments if name]
+    states = [state_of("strategy", name) for name in beside]
+    safe = {"min.insync.replicas": str(in_sync(settings.replication))}
     topics = [
         Wanted(
             topic.name,
             chosen if chosen and topic.key == "instrument" else topic.partitions,
-            _config(topic.retention_ns, compacted=False),
+            _config(topic.retention_ns, compacted=False) | safe,
         )
-        for topic in TOPICS
+        for topic in (*TOPICS, *map(signals_of, beside))
     ]
     topics += [
         Wanted(
             topic.name,
             chosen if chosen and topic.partitions == usual else topic.partitions,
-            _config(topic.retention_ns, compacted=topic.compacted),
+            _config(topic.retention_ns, compacted=topic.compacted) | safe,
         )
-        for topic in (*STATE_OF.values(), DEAD_LETTERS)
+        for topic in (*STATE_OF.values(), *states, DEAD_LETTERS)
     ]
     return topics
 
 
-async def create_topics(settings: KafkaSettings) -> Mapping[str, bool]:
+def in_sync(replication: int) -> int:
+    """How many copies of a record there must be before it counts as written (`acks=all`).
+
+    With three copies two: one broker may be lost without losing a record or standing still. With
+    two it is one: else the loss of either would stop everything.
+    """
+    return replication // 2 + 1 if replication > 2 else 1
+
+
+async def create_topics(
+    settings: KafkaSettings, deployments: Sequence[str] = ()
+) -> Mapping[str, bool]:
     """Makes what is missing; topics that exist are left as they are.
 
+    Args:
+        settings: where, and as whom; with a resolved password.
+        deployments: names of strategy services beside the first, whose signals and snapshots
+            want topics of their own.
+
     Returns:
-        Name -> whether it was made now.
+        Name at the broker -> whether it was made now.
 
     Raises:
         TransientError: the cluster cannot be reached.
         SettingsError: an existing topic has another number of partitions, or cannot be made.
     """
-    wanted = wanted_topics(settings)
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    wanted = {
+        full_name(topic.name, settings.installation): topic
+        for topic in wanted_topics(settings, deployments)
+    }
+    admin = AIOKafkaAdminClient(**client_options(settings, _CLIENT))
     try:
         await admin.start()
     except KafkaConnectionError as error:
         await admin.close()
-        raise TransientError(
-            f"Kafka: expected a broker at {settings.bootstrap_servers}, found: {error}"
-        ) from error
+        raise await explained(settings, _CLIENT, error) from error
     try:
-        described = await admin.describe_topics([topic.name for topic in wanted])
+        described = await admin.describe_topics(list(wanted))
         existing = {d["topic"]: len(d["partitions"]) for d in described if not d["error_code"]}
         _check(wanted, existing)
-        missing = [topic for topic in wanted if topic.name not in existing]
+        missing = {name: topic for name, topic in wanted.items() if name not in existing}
         if missing:
             response = await admin.create_topics(
                 [
                     NewTopic(
-                        topic.name,
+                        name,
                         topic.partitions,
                         settings.replication,
                         topic_configs=topic.config,
                     )
-                    for topic in missing
+                    for name, topic in missing.items()
                 ],
                 timeout_ms=_TIMEOUT_MS,
             )
             for name, code, *reason in response.topic_errors:
                 if code not in (0, _EXISTS):
                     raise SettingsError(f"topic {name}: expected to make it, found: {reason}")
-        return {topic.name: topic.name not in existing for topic in wanted}
+        return {name: name in missing for name in wanted}
     finally:
         await admin.close()
 
 
-def _check(wanted: Sequence[Wanted], existing: Mapping[str, int]) -> None:
-    for topic in wanted:
-        found = existing.get(topic.name, topic.partitions)
+def _check(wanted: Mapping[str, Wanted], existing: Mapping[str, int]) -> None:
+    for name, topic in wanted.items():
+        found = existing.get(name, topic.partitions)
         if found != topic.partitions:
             raise SettingsError(
-                f"topic {topic.name}: expected {topic.partitions} partitions, found {found}; keys "
+                f"topic {name}: expected {topic.partitions} partitions, found {found}; keys "
                 "would move to other partitions and lose their order, so it is left as it is"
             )
 

@@ -85,6 +85,13 @@ class MemoryLog:
         """Leaves the group: the others divide what was ours."""
         await self.vanish()
 
+    async def leave(self) -> None:
+        """See the port."""
+        if self._group is not None and self._changes:
+            held, self.assigned = self.assigned, frozenset()
+            await self._changes[0](held)
+            await self.vanish()
+
     async def vanish(self) -> None:
         """Is gone without a word, as after SIGKILL; the others divide what was ours."""
         if self._group is not None:

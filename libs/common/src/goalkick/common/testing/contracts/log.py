@@ -288,6 +288,22 @@ class LogContract:
         await stranger.vanish()
         await table.until(lambda: seat.held == ALL)
 
+    async def test_who_leaves_holds_nothing_may_write_and_may_join_again(
+        self, cluster: Cluster
+    ) -> None:
+        table = Table(f"{cluster.topic}.leaving", cluster.topic)
+        logs = [await cluster.member() for _ in range(2)]
+        first, second = [await table.join(log) for log in logs]
+        await table.until(table.divided)
+        await logs[0].leave()
+        assert not first.held
+        await table.until(lambda: second.held == ALL)
+        await fill(logs[0], cluster, 1)
+        await logs[0].leave()
+        table.seats.remove(first)
+        await table.join(logs[0])
+        await table.until(table.divided)
+
     async def test_groups_do_not_take_partitions_from_each_other(self, cluster: Cluster) -> None:
         tables = [Table(f"{cluster.topic}.{name}", cluster.topic) for name in ("one", "two")]
         for table in tables:
