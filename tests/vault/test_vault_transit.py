@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from goalkick.common.adapters.secrets.envelope import Envelope, is_sealed
+from goalkick.common.adapters.secrets.envelope import Envelope
+from goalkick.common.adapters.secrets.sealing import is_sealed
 from goalkick.common.adapters.secrets.settings import VaultSettings
 from goalkick.common.adapters.secrets.stores import decrypting
 from goalkick.common.adapters.secrets.transit import key_version

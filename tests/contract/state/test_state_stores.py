@@ -19,4 +19,5 @@ class TestMemoryStateStore(StateStoreContract):
     @pytest.fixture
     def open_store(self) -> Opener:
         entries: dict[str, bytes] = {}
-        return lambda: MemoryStateStore(entries)
+        log: dict[int, bytes] = {}
+        return lambda: MemoryStateStore(entries, log)

@@ -50,6 +50,31 @@ def test_the_environment_is_refused_in_kubernetes() -> None:
         stores("env", "file", KUBERNETES_SERVICE_HOST="10.0.0.1")
 
 
+def test_where_nobody_has_said_env_it_is_refused_in_kubernetes_when_it_is_asked() -> None:
+    environ = {"KEY": "hunter2", "KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    one = Stores(SecretsSettings(), VaultSettings(), environ)
+    with pytest.raises(SettingsError, match=r"^env:KEY: expected a store .* \(file\), found env"):
+        Secret("env:KEY").resolve(one.by_scheme)
+
+
+_HEAVY = ("hvac", "requests", "cryptography", "ccxt")
+
+
+_LIGHT = (
+    "goalkick.common.runtime.service",
+    "goalkick.execution.service",
+    "goalkick.execution.venues.build",
+    "goalkick.embedded.safe",
+)
+
+
+@pytest.mark.slow
+def test_who_has_no_vault_loads_nothing_for_it() -> None:
+    text = f"import sys, {', '.join(_LIGHT)}\nprint(*[m for m in {_HEAVY} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_vault_that_is_allowed_must_be_configured() -> None:
     with pytest.raises(SettingsError, match=r"^vault\.address: expected where Vault is"):
         stores("vault")

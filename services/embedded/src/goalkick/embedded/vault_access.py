@@ -7,27 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import Field
-
-from goalkick.common.adapters.secrets.settings import SecretsSettings, VaultSettings
+from goalkick.common.adapters.secrets.session import VaultSession
+from goalkick.common.adapters.secrets.settings import VaultSettings
 from goalkick.common.adapters.secrets.stores import Stores
 from goalkick.common.adapters.secrets.transit import CIPHERTEXT, key_version
 from goalkick.common.adapters.secrets.vault import VaultSecrets
 from goalkick.common.config.document import read_document
 from goalkick.common.config.encrypted import encrypted_values
 from goalkick.common.config.secret import Secret
-from goalkick.common.config.settings import load
-from goalkick.common.config.types import Settings
 from goalkick.common.core.errors import GoalkickError, SettingsError
-from goalkick.common.topics import AROUND, SERVICES
-from goalkick.embedded.configuration import PlatformSettings
-
-
-class _Sections(Settings):
-    """The sections that are read here."""
-
-    secrets: SecretsSettings = Field(default_factory=SecretsSettings)
-    vault: VaultSettings = Field(default_factory=VaultSettings)
+from goalkick.embedded.configuration import load_sections
+from goalkick.embedded.safe import SERVICE
 
 
 class Checked(NamedTuple):
@@ -44,22 +34,24 @@ class Checked(NamedTuple):
     wrong: str
 
 
-def load_sections(
-    config: Path | None, environ: Mapping[str, str] = os.environ
-) -> tuple[SecretsSettings, VaultSettings]:
-    """What a file and variables say about secrets and Vault.
-
-    Raises:
-        SettingsError: a value of these sections is wrong.
-    """
-    others = {*PlatformSettings.model_fields, *SERVICES, *AROUND} - set(_Sections.model_fields)
-    loaded = load(_Sections, file=config, environ=environ, other_sections=others).value
-    return loaded.secrets, loaded.vault
-
-
 def load_vault(config: Path | None, environ: Mapping[str, str] = os.environ) -> VaultSettings:
     """How Vault is reached; see `load_sections`."""
     return load_sections(config, environ)[1]
+
+
+def login(settings: VaultSettings) -> str:
+    """Logs in at Vault and out again; what is wrong, or ""."""
+    try:
+        session = VaultSession(settings, SERVICE)
+    except GoalkickError as error:
+        return str(error)
+    try:
+        session.ask("login", lambda client: client.auth.token.lookup_self())
+    except GoalkickError as error:
+        return str(error)
+    finally:
+        session.close()
+    return ""
 
 
 def check(config: Path, environ: Mapping[str, str] = os.environ) -> list[Checked]:

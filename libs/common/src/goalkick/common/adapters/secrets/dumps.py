@@ -1,7 +1,6 @@
 """Keeps secrets out of core dumps: a process that holds some must not write its memory down."""
 
 import ctypes
-import ctypes.util
 import resource
 import sys
 from typing import Final
@@ -15,5 +14,5 @@ def forbid_core_dumps() -> None:
     """Sees that a crash of this process leaves no copy of its memory."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
-        library = ctypes.CDLL(ctypes.util.find_library("c"), use_errno=True)
-        library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+        # The library that the process has already: to look for it would start programs.
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

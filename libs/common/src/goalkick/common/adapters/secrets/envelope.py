@@ -13,15 +13,21 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from goalkick.common.adapters.secrets.sealing import MAGIC, is_sealed
 from goalkick.common.adapters.secrets.transit import DataKey
-from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.core.errors import InvalidDataError, TransientError
 
-_MAGIC: Final = b"GKE1"
 _NONCE: Final = 12
 """Bytes; what GCM is specified for."""
 
 SEALS_PER_KEY: Final = 2**20
 """After so many a new data key is taken: far below the 2**32 at which random nonces may meet."""
+
+MOST_SEALS: Final = 2**30
+"""So many at most while Vault is away and gives no new one."""
+
+_TRIES_EVERY: Final = 2**12
+"""Seals between two requests for a new key that is overdue."""
 
 
 class Keys(Protocol):
@@ -56,7 +62,21 @@ class Envelope:
         self._chance = chance
         self._current: DataKey | None = None
         self._seals = 0
+        self._renew_at = 0
         self._opened: dict[str, bytes] = {}
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next seal does without Vault."""
+        return self._current is not None and self._seals < self._renew_at
+
+    def prepare(self) -> None:
+        """Takes a data key unless there is one.
+
+        Raises:
+            VaultError: Vault cannot be asked now, or may not be.
+        """
+        self._key()
 
     def seal(self, data: bytes, belongs_to: str) -> bytes:
         """The bytes, sealed.
@@ -68,13 +88,11 @@ class Envelope:
         Raises:
             VaultError: a key is needed, and Vault cannot be asked now.
         """
-        if self._current is None or self._seals >= SEALS_PER_KEY:
-            self._current = self._keys.data_key()
-            self._seals = 0
+        using = self._key()
         self._seals += 1
         nonce = self._chance(_NONCE)
-        body = AESGCM(self._current.key).encrypt(nonce, data, belongs_to.encode())
-        return _MAGIC + msgspec.msgpack.encode(_Sealed(self._current.wrapped, nonce, body))
+        body = AESGCM(using.key).encrypt(nonce, data, belongs_to.encode())
+        return MAGIC + msgspec.msgpack.encode(_Sealed(using.wrapped, nonce, body))
 
     def open(self, sealed: bytes, belongs_to: str) -> bytes:
         """The bytes that were sealed.
@@ -99,17 +117,26 @@ class Envelope:
         """Takes a new data key for the next seal: after the transit key was rotated."""
         self._current = None
 
-
-def is_sealed(data: bytes) -> bool:
-    """Whether bytes look sealed."""
-    return data.startswith(_MAGIC)
+    def _key(self) -> DataKey:
+        """The data key to seal with; one that is overdue goes on while Vault is away."""
+        if self._current is not None and self._seals < self._renew_at:
+            return self._current
+        try:
+            self._current = self._keys.data_key()
+        except TransientError:
+            if self._current is None or self._seals >= MOST_SEALS:
+                raise
+            self._renew_at = self._seals + _TRIES_EVERY
+        else:
+            self._seals, self._renew_at = 0, SEALS_PER_KEY
+        return self._current
 
 
 def _parts(sealed: bytes, belongs_to: str) -> _Sealed:
     try:
         if not is_sealed(sealed):
             raise msgspec.DecodeError
-        return msgspec.msgpack.decode(sealed[len(_MAGIC) :], type=_Sealed)
+        return msgspec.msgpack.decode(sealed[len(MAGIC) :], type=_Sealed)
     except msgspec.MsgspecError:
         raise InvalidDataError(
             f"{belongs_to}: expected sealed bytes, found {len(sealed)} others"

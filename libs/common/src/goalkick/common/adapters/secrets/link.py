@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import hvac  # type: ignore[import-untyped]
+import hvac
 import requests
 
 from goalkick.common.adapters.secrets.settings import VaultSettings

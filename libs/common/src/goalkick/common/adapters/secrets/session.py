@@ -110,10 +110,15 @@ class VaultSession:
         token = self._token
         return math.inf if token is None else max(0.0, token.renew_at_s - self.now_s())
 
-    def close(self) -> None:
-        """Logs out, as far as Vault still listens, and forgets the token."""
+    def close(self, *, quietly: bool = False) -> None:
+        """Logs out, as far as Vault still listens, and forgets the token.
+
+        Args:
+            quietly: Vault is known to be away, and a stop does not wait for it: the login ends by
+                itself.
+        """
         with self._lock:
-            if self._token is not None and self._token.ours:
+            if self._token is not None and self._token.ours and not quietly:
                 try:
                     self.link.ask("logout", lambda client: client.auth.token.revoke_self())
                 except VaultError as error:

@@ -12,6 +12,8 @@ from goalkick.common.values.time import NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 Scheme = Literal["env", "file", "vault"]
 SCHEMES: tuple[str, ...] = get_args(Scheme)
 
+Sealing = Literal["never", "adopt", "always"]
+
 AuthMethod = Literal["kubernetes", "approle", "token"]
 
 _PLAIN_AND_FAR = re.compile(r"http://(?!(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$)")
@@ -25,6 +27,11 @@ class SecretsSettings(Settings):
         ("env", "file"),
         description="stores that references may name: vault in a cluster, file for what is "
         "mounted, env on a machine of your own only (it warns, and is refused in Kubernetes)",
+    )
+    seal_state: Sealing = Field(
+        "never",
+        description="whether saved state is encrypted by a data key of Vault's transit engine: "
+        "`always` refuses what is not, `adopt` takes it over once, to turn it on; needs `vault`",
     )
 
 

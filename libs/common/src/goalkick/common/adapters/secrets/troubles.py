@@ -7,7 +7,7 @@ sent may be a secret. Hence messages are made here, of addresses, paths, names a
 from enum import StrEnum
 from typing import NamedTuple
 
-import hvac.exceptions  # type: ignore[import-untyped]
+import hvac.exceptions
 import requests.exceptions
 
 from goalkick.common.core.errors import TransientError

@@ -94,6 +94,7 @@ class VaultSecrets:
         self._trouble: str | None = None
         self._away_since_s: float | None = None
         self._listeners: list[OnChange] = []
+        self._was_fresh = True
 
     def read(self, name: str) -> str:
         """A key's value, without final line ends; from memory while its lease lasts.
@@ -156,9 +157,11 @@ class VaultSecrets:
             if now_s >= self._not_before_s:
                 self._keep_up()
             self._keeping.forget_values(self._now_s())
+            self._tell_freshness()
             self._report()
             now_s = self._now_s()
-            wait_s = min(self._due_in_s(now_s), LONGEST_WAIT_S)
+            # What is first read meanwhile is due after `refresh`.
+            wait_s = min(self._due_in_s(now_s), self._refresh_s, LONGEST_WAIT_S)
             return max(wait_s, self._not_before_s - now_s, 0.0)
 
     async def run(self) -> None:
@@ -171,7 +174,7 @@ class VaultSecrets:
         """Logs out and forgets everything."""
         with self._asking:
             self._keeping.clear()
-            self.session.close()
+            self.session.close(quietly=self._trouble is not None)
 
     def _first(self, path: str) -> Held:
         """Reads a path that is not held (any more)."""
@@ -245,6 +248,15 @@ class VaultSecrets:
         if self._away_since_s is None:
             self._away_since_s = self._now_s()
         self._not_before_s = self._now_s() + self._backoff.failed()
+
+    def _tell_freshness(self) -> None:
+        """Logs when secrets become too old to take risk with, and when that is over."""
+        reason = self.fresh()
+        if reason is not None and self._was_fresh:
+            log.error("no new risk: secrets are not fresh", reason=reason)
+        elif reason is None and not self._was_fresh:
+            log.info("secrets are fresh again")
+        self._was_fresh = reason is None
 
     def _due_in_s(self, now_s: float) -> float:
         return min(self.session.renew_in_s(), self._keeping.wait_s(now_s, self._refresh_s))

@@ -8,10 +8,12 @@ back then. That no new risk is taken is the matter of `VaultSecrets.fresh`.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -26,9 +28,11 @@ from goalkick.common.adapters.secrets.rotation import (
     Use,
     key_id,
 )
-from goalkick.common.adapters.secrets.vault import VaultSecrets
 from goalkick.common.core.errors import GoalkickError, SettingsError, TransientError
 from goalkick.common.values.time import NS_PER_SECOND
+
+if TYPE_CHECKING:
+    from goalkick.common.adapters.secrets.vault import VaultSecrets
 
 log = structlog.get_logger()
 
@@ -61,7 +65,7 @@ class VenueKeys:
 
     def __init__(
         self,
-        secrets: VaultSecrets,
+        secrets: "VaultSecrets",
         path: str,
         attempt: Attempt,
         tell: Tell,
@@ -97,10 +101,15 @@ class VenueKeys:
     async def start(self) -> None:
         """Reads the key that is there now, and takes it as accepted: the venue is asked next.
 
+        Once started it goes on with the keys it has: a venue may be connected to anew while Vault
+        is away.
+
         Raises:
             SettingsError: the path has no `key` or no `secret`.
             TransientError: Vault cannot be asked now.
         """
+        if self._rotation is not None:
+            return
         loop = asyncio.get_running_loop()
         pair = await asyncio.to_thread(self._read)
         self._pairs[pair.id] = pair
@@ -108,7 +117,8 @@ class VenueKeys:
 
         def changed(path: str, _version: int) -> None:
             if path == self._path:
-                loop.call_soon_threadsafe(self._woken.set)
+                with contextlib.suppress(RuntimeError):  # the loop has ended, and we with it
+                    loop.call_soon_threadsafe(self._woken.set)
 
         self._secrets.on_change(changed)
 
