@@ -19,7 +19,7 @@ from goalkick.common.events.market import (
     QuoteChanged,
     TradePrinted,
 )
-from goalkick.common.ports.feed import Step, Tape
+from goalkick.common.ports.feed import Quiet, Step, Tape
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_MINUTE as MINUTE
@@ -311,6 +311,72 @@ class TestMoments:
         (step,) = copies.take(B, [bar(1, price=2)], 0)
         assert step == [bar(1)]
         assert copies.differing == 1
+
+
+class TestPromises:
+    def test_a_promise_is_told_as_far_as_both_copies_made_it(self) -> None:
+        copies = FirstCopy(2, wait_ns=WAIT)
+        assert promised(copies.promise(A, 5 * SECOND, 0)) == []
+        assert promised(copies.promise(B, 4 * SECOND, 0)) == [4 * SECOND]
+        assert promised(copies.promise(B, 7 * SECOND, 0)) == [5 * SECOND]
+        assert promised(copies.promise(B, 8 * SECOND, 0)) == []
+
+    def test_nobody_waits_for_the_promise_of_a_copy_that_is_gone(self) -> None:
+        copies = FirstCopy(2, wait_ns=WAIT)
+        copies.lost(A, 0)
+        assert promised(copies.promise(B, 4 * SECOND, 0)) == [4 * SECOND]
+
+    def test_a_moment_that_waits_is_not_overtaken(self) -> None:
+        copies = FirstCopy(2, wait_ns=WAIT)
+        copies.take(A, [bar(0), bar(0, ETH)], 0)
+        copies.take(B, [bar(0), bar(0, ETH)], 0)
+        copies.take(A, [bar(1)], 0)
+        assert promised(copies.promise(A, 2 * MINUTE + 9, 0)) == []
+        said = copies.promise(B, 2 * MINUTE - 1, 0)
+        assert promised(said) == [2 * MINUTE - 1]
+        assert ends_of(copies.promise(B, 2 * MINUTE + 5, 0)) == [2 * MINUTE]
+
+    @given(
+        st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=12),
+        st.data(),
+    )
+    def test_no_bar_comes_after_a_promise_that_there_is_none(
+        self, has: list[tuple[bool, bool]], data: st.DataObject
+    ) -> None:
+        copies = FirstCopy(2, wait_ns=END)
+        lines: list[list[Step | Quiet]] = [[], []]
+        lacking = [0, 0]
+        for minute, both in enumerate(has):
+            for side in (A, B):
+                lacking[side] += not both[side]
+                if both[side]:
+                    before = [gap(minute, lacking[side])] if lacking[side] else []
+                    lines[side].append([*before, bar(minute)])
+                    lacking[side] = 0
+                lines[side].append(Quiet.until((minute + 1) * MINUTE + 1 + side))
+        moments: list[int] = []
+        while lines[A] or lines[B]:
+            side = data.draw(st.sampled_from([one for one in (A, B) if lines[one]]))
+            said = lines[side].pop(0)
+            told = (
+                copies.promise(side, said.until_ns, 0)
+                if isinstance(said, Quiet)
+                else copies.take(side, said, 0)
+            )
+            moments += [one.until_ns if isinstance(one, Quiet) else one[0].time_ns for one in told]
+        assert moments == sorted(set(moments))
+        ends = [(minute + 1) * MINUTE for minute, both in enumerate(has) if any(both)]
+        # The first bar of all begins the count: nobody knows of one before it.
+        began = min((end for end in ends if end in moments), default=0)
+        assert {end for end in ends if end >= began} <= set(moments)
+
+
+def promised(told: Iterable[Step | Tape]) -> list[int]:
+    return [one.until_ns for one in told if isinstance(one, Quiet)]
+
+
+def ends_of(told: Iterable[Step | Tape]) -> list[int]:
+    return [event.time_ns for one in told for event in one if isinstance(event, BarClosed)]
 
 
 @pytest.mark.parametrize(("sides", "wait"), [(1, 0), (0, 0), (2, -1)])

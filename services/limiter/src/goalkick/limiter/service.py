@@ -18,6 +18,8 @@ from prometheus_client import CollectorRegistry
 from goalkick.common.adapters.budget.desk import Desk
 from goalkick.common.adapters.budget.settings import adjusted
 from goalkick.common.adapters.clock.system import SystemClock
+from goalkick.common.adapters.secrets.dumps import forbid_core_dumps
+from goalkick.common.adapters.secrets.stores import decrypting
 from goalkick.common.adapters.state.sqlite import SqliteStateStore
 from goalkick.common.config.settings import Loaded, describe, load
 from goalkick.common.core.budget.core import BudgetCore
@@ -97,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--config", type=Path, help="YAML file with a section for each service")
     arguments = parser.parse_args(argv)
+    forbid_core_dumps()
+    logs.configure("limiter")
     sections = {*SERVICES, *AROUND, "trading", "runtime"}
     try:
         loaded = load(
@@ -104,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=arguments.config,
             environ=os.environ,
             other_sections=sections - set(LimiterServiceSettings.model_fields),
+            decrypt=decrypting("limiter"),
         )
         runtime = loaded.value.runtime
         logs.configure("limiter", runtime.log_level, runtime.log_form)

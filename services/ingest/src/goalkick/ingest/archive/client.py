@@ -12,9 +12,12 @@ from typing import Any, Final, NamedTuple, Self, TypeVar
 import structlog
 
 from goalkick.common.adapters.clock.system import SystemClock
+from goalkick.common.config.secret import Secret
 from goalkick.common.core.errors import SettingsError, TransientError
+from goalkick.common.ports.budget import Budget
 from goalkick.common.ports.clock import Clock
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
+from goalkick.ingest.archive.layout import SINGLE
 from goalkick.ingest.archive.pace import Pace
 from goalkick.ingest.feeds.ccxt_venue import CcxtVenue, nearest
 from goalkick.ingest.feeds.retries import retry_delay_s
@@ -29,7 +32,7 @@ _ON_THE_WAY: Final = 4
 _ATTEMPTS: Final = 6
 _FIRST_DELAY_NS, _LONGEST_DELAY_NS = NS_PER_SECOND // 2, 10 * NS_PER_SECOND
 _TOO_MANY, _BANNED = 429, 418
-_LISTS: Final = re.compile(r"/(klines|aggTrades|fundingRate)\b")
+_LISTS: Final = re.compile(r"/(klines|aggTrades|historicalTrades|fundingRate)\b")
 """Requests that Binance answers with a list, whatever happens."""
 _USED: Final = "x-mbx-used-weight-1m"
 _LIMIT: Final = re.compile(
@@ -47,6 +50,7 @@ class Weights(NamedTuple):
         limit: weight that is allowed in a minute, until the venue says another.
         candles: of a page of candles.
         aggregates: of a page of aggregate trades.
+        singles: of a page of single ones.
         funding: of a page of funding rates.
         rules: of the list of instruments.
     """
@@ -54,12 +58,13 @@ class Weights(NamedTuple):
     limit: int
     candles: int
     aggregates: int
+    singles: int
     funding: int
     rules: int
 
 
-_SPOT: Final = Weights(limit=6000, candles=2, aggregates=4, funding=1, rules=20)
-_LINEAR: Final = Weights(limit=2400, candles=5, aggregates=20, funding=5, rules=1)
+_SPOT: Final = Weights(limit=6000, candles=2, aggregates=4, singles=25, funding=1, rules=20)
+_LINEAR: Final = Weights(limit=2400, candles=5, aggregates=20, singles=20, funding=5, rules=1)
 """Binance's documented weights; funding has a limit of its own, 500 in five minutes: at 5 of
 2400 that is never reached."""
 _TIME: Final = 1
@@ -83,6 +88,9 @@ class History:
         settings: CcxtVenueSettings,
         clock: Clock,
         jitter: Callable[[], float],
+        *,
+        paced: bool = True,
+        key: Secret | None = None,
     ) -> None:
         """Use `connect`."""
         self._venue = venue
@@ -94,11 +102,15 @@ class History:
         self._linear = all(":" in name for name in settings.instruments)
         self._weights = _LINEAR if self._linear else _SPOT
         self._pace: Pace | None = None
-        if settings.venue.startswith("binance"):
+        if settings.venue.startswith("binance") and paced:
             # ccxt's own bucket knows nothing of other programs at the same address, nor of what
             # the venue says in its answers.
             self._pace = Pace(self._weights.limit)
             self._client.enableRateLimit = False
+        if key is not None:
+            # It signs nothing: Binance wants to know who asks for single trades, and no more.
+            self._client.apiKey = key.reveal()
+        self._told = self._client.on_rest_response
         self._client.on_rest_response = self._tap
         self._turn_lock = asyncio.Lock()
         self._slots: dict[int, asyncio.Semaphore] = {}
@@ -112,14 +124,24 @@ class History:
         settings: CcxtVenueSettings,
         clock: Clock | None = None,
         jitter: Callable[[], float] = lambda: 0.5,
+        budget: Budget | None = None,
+        key: Secret | None = None,
     ) -> Self:
         """Loads ccxt and makes a client; no network is used yet.
+
+        Args:
+            settings: which venue, and what of it.
+            clock: of the machine unless said else.
+            jitter: numbers in [0, 1) that keep several from retrying in step.
+            budget: gives leave for requests, where others use the same address; None: as fast as
+                the venue lets one who is alone.
+            key: an API key, resolved, for single trades; None: there is none.
 
         Raises:
             SettingsError: ccxt knows no such venue, or the venue has no such bars.
         """
-        venue = await CcxtVenue.connect(settings)
-        return cls(venue, settings, clock or SystemClock(), jitter)
+        venue = await CcxtVenue.connect(settings, budget)
+        return cls(venue, settings, clock or SystemClock(), jitter, paced=budget is None, key=key)
 
     async def __aenter__(self) -> Self:
         """Nothing to do: sockets open when they are needed."""
@@ -188,22 +210,33 @@ class History:
         rows = rows or await self.candles(name, since_ns, None, 1)
         return int(rows[0][0]) * NS_PER_MS if rows else None
 
-    async def aggregates(
-        self, name: str, from_id: int | None, limit: int = PAGE
+    async def trades(
+        self, name: str, grain: str, from_id: int | None, limit: int = PAGE
     ) -> list[Mapping[str, Any]]:
-        """One page of aggregate trades from an id on, oldest first; None: the newest.
+        """One page of trades from an id on, oldest first, in the form of aggregate ones.
+
+        Args:
+            name: the instrument's, at the venue.
+            grain: `aggregate` or `single`.
+            from_id: the first one's; None: the newest trades.
+            limit: how many at most.
 
         Raises:
             TransientError: the venue does not answer, or answers nonsense.
         """
-        fetch = (
-            self._client.fapiPublicGetAggTrades if self._linear else self._client.publicGetAggTrades
-        )
         query = {"symbol": self._client.market(name)["id"], "limit": limit}
         if from_id is not None:
             query["fromId"] = from_id
-        rows = await self._ask(self._weights.aggregates, lambda: fetch(query), _are_aggregates)
-        return list(rows)
+        if grain == SINGLE:
+            fetch = self._client.publicGetHistoricalTrades
+            rows = await self._ask(self._weights.singles, lambda: fetch(query), _are_singles)
+            return [_as_aggregate(row) for row in rows]
+        fetch = (
+            self._client.fapiPublicGetAggTrades if self._linear else self._client.publicGetAggTrades
+        )
+        return list(
+            await self._ask(self._weights.aggregates, lambda: fetch(query), _are_aggregates)
+        )
 
     async def funding(self, name: str, since_ns: int) -> list[tuple[int, str]]:
         """One page of funding: time in ms and rate as text, from a time on, oldest first.
@@ -278,7 +311,7 @@ class History:
             self._pace.spend(weight, now_ns)
 
     def _tap(
-        self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *_: Any
+        self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *rest: Any
     ) -> str:
         """The client's hook: sees each answer with its own headers.
 
@@ -293,7 +326,7 @@ class History:
                 f"{told.get('retry-after', 'some')} s; what was fetched is kept, the same command "
                 "goes on from there"
             )
-        body = body.strip()
+        body = self._told(status, reason, url, method, headers, body, *rest)
         lists = self.bounded and _LISTS.search(url)
         if status == 200 and body[:1] not in (("[",) if lists else ("[", "{")):
             # The library takes it for an empty answer, which would become a gap.
@@ -324,7 +357,21 @@ def _are_candles(answer: Any) -> bool:
 
 
 def _are_aggregates(answer: Any) -> bool:
-    wanted = {"a", "p", "q", "f", "l", "T", "m"}
+    return _have(answer, {"a", "p", "q", "f", "l", "T", "m"})
+
+
+def _are_singles(answer: Any) -> bool:
+    return _have(answer, {"id", "price", "qty", "time", "isBuyerMaker"})
+
+
+def _have(answer: Any, names: set[str]) -> bool:
     return isinstance(answer, list) and all(
-        isinstance(row, dict) and row.keys() >= wanted for row in answer
+        isinstance(row, dict) and row.keys() >= names for row in answer
     )
+
+
+def _as_aggregate(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A single trade as the aggregate of itself."""
+    number = row["id"]
+    told = {"p": row["price"], "q": row["qty"], "T": row["time"], "m": row["isBuyerMaker"]}
+    return {"a": number, "f": number, "l": number, **told}

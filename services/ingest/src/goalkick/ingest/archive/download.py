@@ -11,7 +11,9 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from goalkick.common.config.secret import Secret
 from goalkick.common.core.errors import SettingsError
+from goalkick.common.ports.budget import Budget
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.time import (
     NS_PER_DAY,
@@ -24,7 +26,7 @@ from goalkick.ingest.archive.candles import FILE, MonthOfCandles, Span
 from goalkick.ingest.archive.client import History
 from goalkick.ingest.archive.funding import FILE as FUNDING_FILE
 from goalkick.ingest.archive.funding import FundingRates
-from goalkick.ingest.archive.layout import AGGREGATE, Kind, Month, Series, months
+from goalkick.ingest.archive.layout import AGGREGATE, SINGLE, Kind, Month, Series, months
 from goalkick.ingest.archive.manifest import Manifest, Part
 from goalkick.ingest.archive.tables import PARTIAL, alone
 from goalkick.ingest.archive.trades import BLOCK, BlockOfTrades, first_id_at
@@ -50,6 +52,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
         out: the archive's folder.
         endpoint: scheme, host and port instead of the venue's own.
         block: ids of a file of trades.
+        grain: of trades: `aggregate`, or `single`.
+        key: an API key, resolved; single trades are told to who has one.
     """
 
     venue: str
@@ -61,6 +65,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     interval_ns: int = NS_PER_MINUTE
     endpoint: str | None = None
     block: int = BLOCK
+    grain: str = AGGREGATE
+    key: Secret | None = None
 
     def __post_init__(self) -> None:
         """Refuses what cannot be."""
@@ -78,6 +84,17 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(
                 "expected a venue whose trades can be asked for by id (binance, binanceusdm), "
                 f"found {self.venue}"
+            )
+        if self.grain == SINGLE and (
+            self.kind != "trades"
+            or self.key is None
+            or not self.venue.startswith("binance")
+            or any(":" in name for name in self.instruments)
+        ):
+            raise SettingsError(
+                "expected single trades of a spot market with an API key (kind trades, binance), "
+                f"found {self.kind} of {', '.join(self.instruments)} at {self.venue} "
+                + ("without a key" if self.key is None else "with one")
             )
 
 
@@ -177,8 +194,12 @@ class Download:
         self._jobs: list[_Job] = []
 
     @classmethod
-    async def open(cls, wanted: Wanted) -> Self:
+    async def open(cls, wanted: Wanted, budget: Budget | None = None) -> Self:
         """Connects to the venue.
+
+        Args:
+            wanted: what to fetch.
+            budget: gives leave for requests, where others use the same address; None: nobody else.
 
         Raises:
             SettingsError: there is no such venue, or it has no such bars.
@@ -189,7 +210,7 @@ class Download:
             interval=wanted.interval_ns if wanted.kind == "candles" else NS_PER_MINUTE,
             endpoint=wanted.endpoint,
         )
-        return cls(wanted, await History.connect(settings))
+        return cls(wanted, await History.connect(settings, budget=budget, key=wanted.key))
 
     async def __aenter__(self) -> Self:
         """Nothing to do: sockets open when they are needed."""
@@ -210,10 +231,12 @@ class Download:
         wanted = self._wanted
         await self.history.check(wanted.instruments)
         now_ns = await self.history.now_ns()
-        grain = {"candles": format_duration(wanted.interval_ns), "trades": AGGREGATE, "funding": ""}
+        grain = {"candles": format_duration(wanted.interval_ns), "trades": wanted.grain}
         for name in wanted.instruments:
             instrument = InstrumentId(f"{wanted.venue}:{name}")
-            series = Series(kind=wanted.kind, instrument=instrument, grain=grain[wanted.kind])
+            series = Series(
+                kind=wanted.kind, instrument=instrument, grain=grain.get(wanted.kind, "")
+            )
             task = _Task(series, series.folder(wanted.out))
             self._tasks.append(task)
             if wanted.kind == "candles":
@@ -278,8 +301,8 @@ class Download:
 
     async def _plan_trades(self, task: _Task, name: str) -> None:
         wanted = self._wanted
-        first = await first_id_at(self.history, name, wanted.from_ns)
-        end = await first_id_at(self.history, name, wanted.to_ns)
+        first = await first_id_at(self.history, name, wanted.grain, wanted.from_ns)
+        end = await first_id_at(self.history, name, wanted.grain, wanted.to_ns)
         if first is None or end is None:
             return
         source = BlockOfTrades(

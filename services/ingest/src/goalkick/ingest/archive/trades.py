@@ -1,4 +1,4 @@
-"""Aggregate trades of a venue by their ids: blocks of ids side by side, gaps asked for again.
+"""Trades of a venue by their ids: blocks of ids side by side, gaps asked for again.
 
 Ids are contiguous, times are not unique: paging by time loses trades of a busy millisecond or asks
 for them for ever, paging by id does neither, and shows what is missing.
@@ -28,7 +28,7 @@ Told = Callable[[int], None]
 """Is told of ids that were asked for, as they come: how many more."""
 
 
-async def first_id_at(history: History, name: str, time_ns: int) -> int | None:
+async def first_id_at(history: History, name: str, grain: str, time_ns: int) -> int | None:
     """The id of the first trade at or after a moment, one past the newest where none is.
 
     Returns None where there never was a trade. A search over ids, not over time: it does not
@@ -37,15 +37,15 @@ async def first_id_at(history: History, name: str, time_ns: int) -> int | None:
     Raises:
         TransientError: the venue does not answer.
     """
-    newest = await history.aggregates(name, None, 1)
-    oldest = await history.aggregates(name, 0, 1)
+    newest = await history.trades(name, grain, None, 1)
+    oldest = await history.trades(name, grain, 0, 1)
     if not newest or not oldest:
         return None
     low, high = int(oldest[0]["a"]), int(newest[-1]["a"]) + 1
     # Everything below `low` is earlier, everything from `high` on is not.
     while low < high:
         middle = (low + high) // 2
-        rows = await history.aggregates(name, middle, 1)
+        rows = await history.trades(name, grain, middle, 1)
         if rows and _time_ns(rows[0]) < time_ns:
             low = max(middle, int(rows[0]["a"])) + 1
         else:
@@ -114,7 +114,7 @@ class BlockOfTrades:
         return [task.result() for task in fetched]
 
     async def _page(self, start: int, end: int, told: Told) -> tuple[pa.Table, int]:
-        rows = await self._history.aggregates(self._name, start, end - start)
+        rows = await self._history.trades(self._name, self._series.grain, start, end - start)
         fresh = [row for row in rows if start <= int(row["a"]) < end]
         told(end - start)
         return trade_table(fresh, str(self._series))

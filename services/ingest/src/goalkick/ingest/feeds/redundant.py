@@ -6,15 +6,19 @@ Whichever says an event first is heard; one that dies is dialled again while the
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Final
 
 import structlog
 
 from goalkick.common.ports.clock import Clock
-from goalkick.common.ports.feed import LiveFeed, Step, Tape
+from goalkick.common.ports.feed import LiveFeed, Quiet, Step, Tape
+from goalkick.common.telemetry.metrics import Metrics
+from goalkick.common.telemetry.names import FEED_CONNECTION_WELL
 from goalkick.common.values.time import NS_PER_SECOND
+from goalkick.ingest.feeds.aggregate import begun
 from goalkick.ingest.redundancy import FirstCopy
 
 log = structlog.get_logger()
@@ -49,7 +53,9 @@ class RedundantFeed:
         *,
         wait_ns: int = NS_PER_SECOND // 2,
         numbered: bool = True,
+        unnumbered: Collection[str] = (),
         delay_s: Callable[[int], float] | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """Merges the feeds.
 
@@ -57,24 +63,57 @@ class RedundantFeed:
             feeds: two or more of the same instruments.
             clock: says how long something has waited.
             wait_ns: time for which later events wait for what one feed lacks.
-            numbered: whether the venue numbers its trades one by one.
+            numbered: whether venues number their trades one by one.
+            unnumbered: names of venues that do not.
             delay_s: seconds until a feed that failed so many times in a row is dialled again;
                 None: doubling from about a second to a minute.
+            metrics: where it is shown which feeds are well; None: nowhere.
 
         Raises:
             SettingsError: fewer than two feeds, or a negative wait.
         """
-        self.copies = FirstCopy(len(feeds), wait_ns=wait_ns, numbered=numbered)
+        self.copies = FirstCopy(
+            len(feeds), wait_ns=wait_ns, numbered=numbered, unnumbered=unnumbered
+        )
         self._feeds = tuple(feeds)
         self._clock = clock
         self._delay_s = delay_s or _delay_s
         self._closed = asyncio.Event()
+        if metrics is not None:
+            for side in range(len(feeds)):
+                gauge = metrics.gauge(FEED_CONNECTION_WELL, connection=str(side + 1))
+                gauge.set_function(partial(self.well, side))
 
     def close(self) -> None:
         """Ends `steps`, soon and for good."""
         self._closed.set()
         for feed in self._feeds:
             feed.close()
+
+    async def begun(self) -> None:
+        """Returns when one of the feeds hears all that it listens to."""
+        waiting = [asyncio.ensure_future(begun(feed)) for feed in self._feeds]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    def well(self, side: int) -> bool:
+        """Whether a feed is there and tells everything well, as far as it knows itself."""
+        return self.copies.sides[side].live and not self.copies.ill(side)
+
+    def standing(self) -> Sequence[str]:
+        """How each feed stands, a line each, for people."""
+        return [self._standing(side) for side in range(len(self._feeds))]
+
+    def _standing(self, side: int) -> str:
+        counts, ill = self.copies.sides[side], self.copies.ill(side)
+        state = "broken" if not counts.live else f"{ill} streams ill" if ill else "well"
+        return (
+            f"connection {side + 1} {state}: first with {counts.leads:,}, later with "
+            f"{counts.repeats:,}, missed {counts.misses:,}, too late with {counts.late:,}"
+        )
 
     async def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step | Tape, None]:
         """The steps as they happen, in order of time, and the tape; ends when all feeds have.
@@ -112,6 +151,8 @@ class RedundantFeed:
             told: list[Step | Tape] = []
             if said is None:
                 self.copies.found(side)
+            elif isinstance(said, Quiet):
+                told = self.copies.promise(side, said.until_ns, now_ns)
             elif not isinstance(said, _Gone):
                 heard = heard or bool(said)
                 told = self.copies.take(side, said, now_ns) if said else self.copies.advance(now_ns)

@@ -100,6 +100,7 @@ BYBIT = VenueLimits(
         ),
         Limit(name="connects", amount=500, window_ns=5 * NS_PER_MINUTE, scope="address"),
         _per_second("orders", 20),
+        _per_second("amends", 10),
         _per_second("cancels", 20),
         _per_second("reads", 50),
     ),
@@ -113,7 +114,7 @@ BYBIT = VenueLimits(
             for call in ("account", "order_query", "open_orders", "orders", "fills")
         },
         "order": {"requests": 1, "orders": 1},
-        "amend": {"requests": 1, "orders": 1},
+        "amend": {"requests": 1, "amends": 1},
         "cancel": {"requests": 1, "cancels": 1},
         "cancel_all": {"requests": 1, "cancels": 1},
         "connect": {"connects": 1},
@@ -124,7 +125,9 @@ BYBIT = VenueLimits(
         418: 10 * NS_PER_MINUTE,
     },
 )
-"""v5, spot. Its 403 means `access too frequent` and lasts ten minutes."""
+"""v5, spot. Its 403 means `access too frequent` and lasts ten minutes. Bybit counts each kind of
+query, and cancels of one and of all, apart: here they share a limit, which is less and never more.
+"""
 
 VENUES: Mapping[str, VenueLimits] = MappingProxyType({"binance": BINANCE, "bybit": BYBIT})
 """By the venue's name in ccxt."""

@@ -1,0 +1,106 @@
+"""When a copy of ingest is a member of its group: while it hears something to say.
+
+It becomes one when its feed hears all; before, it would take partitions from copies that do. It
+leaves when nothing is heard, where others are there that may hear, until something is heard again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from goalkick.common.runtime.hearing import Hearing
+from goalkick.common.values.time import NS_PER_SECOND
+
+log = structlog.get_logger()
+
+
+class Attendance:
+    """One copy's membership.
+
+    Attributes:
+        hearing: told what the feed says.
+        crowded: to be set when what was heard can hardly be kept any longer.
+        away: whether the copy has left because it hears nothing.
+        share: fraction of the partitions that are the copy's.
+    """
+
+    def __init__(
+        self,
+        join: Callable[[], Awaitable[None]],
+        leave: Callable[[], Awaitable[None]],
+        *,
+        begun: Callable[[], Awaitable[None]] | None,
+        wait_ns: int,
+        leave_after_ns: int | None,
+        jitter: Callable[[], float],
+    ) -> None:
+        """Is no member yet.
+
+        Args:
+            join: becomes a member.
+            leave: is none any more.
+            begun: returns when the feed hears all; None: it does at once.
+            wait_ns: time for which that is waited for at most.
+            leave_after_ns: time without anything heard, and up to as much again; None: for ever.
+            jitter: numbers in [0, 1).
+        """
+        self.hearing = Hearing()
+        self.crowded = asyncio.Event()
+        self.away = False
+        self.share = 1.0
+        self._join = join
+        self._leave = leave
+        self._begun = begun
+        self._wait_ns = wait_ns
+        self._leave_after_ns = leave_after_ns
+        self._jitter = jitter
+
+    async def run(self, *, joined: bool) -> None:
+        """Joins and leaves as is due; ends when it is cancelled.
+
+        Args:
+            joined: whether the copy is a member already.
+        """
+        if not joined:
+            await self._until_all_is_heard()
+            await self._join()
+        if self._leave_after_ns is None:
+            await asyncio.Event().wait()
+            return
+        while True:
+            await self.hearing.until(deaf=True)
+            if not await self._stays_deaf(self._leave_after_ns) or self.share == 1:
+                continue
+            log.warning("nothing is heard: partitions are left to other copies")
+            self.away = True
+            await self._leave()
+            await self.hearing.until(deaf=False)
+            log.info("something is heard again")
+            self.away = False
+            await self._join()
+
+    async def _until_all_is_heard(self) -> None:
+        """Returns when the feed hears all; or sooner, before anything that it told is forgotten."""
+        if self._begun is None:
+            return
+        waiting = [asyncio.ensure_future(self._begun()), asyncio.ensure_future(self.crowded.wait())]
+        try:
+            await asyncio.wait(
+                waiting,
+                timeout=self._wait_ns / NS_PER_SECOND,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            for task in waiting:
+                task.cancel()
+
+    async def _stays_deaf(self, patience_ns: int) -> bool:
+        # Copies that go deaf together leave one after another: the last one stays.
+        patience_s = patience_ns / NS_PER_SECOND * (1 + self._jitter())
+        try:
+            async with asyncio.timeout(patience_s):
+                await self.hearing.until(deaf=False)
+        except TimeoutError:
+            return True
+        return False
