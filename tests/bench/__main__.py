@@ -10,13 +10,29 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench import in_process, market_data, on_kafka
+from tests.bench import (
+    download,
+    in_process,
+    live_on_kafka,
+    many_instruments,
+    many_orders,
+    market_data,
+    on_kafka,
+    restart,
+    socket_to_order,
+)
 from tests.bench.figures import Bench, Figure
 
 SUITES: dict[str, Sequence[Bench]] = {
     "in process": in_process.BENCHES,
-    "market data": market_data.BENCHES,
+    "market data": (*market_data.BENCHES, *download.BENCHES, *many_instruments.BENCHES),
     "on kafka": on_kafka.BENCHES,
+    "execution": (
+        *socket_to_order.BENCHES,
+        *many_orders.BENCHES,
+        *restart.BENCHES,
+        *live_on_kafka.BENCHES,
+    ),
 }
 
 
@@ -25,7 +41,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--short", action="store_true", help="less data, fewer rounds")
     parser.add_argument("--only", metavar="WORD", default="", help="suites and benches so called")
+    parser.add_argument(
+        "--minutes", type=float, help="how long to watch many instruments [default: a third]"
+    )
     options = parser.parse_args()
+    many_instruments.MINUTES = options.minutes
     print(f"{_processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     wrong: list[Figure] = []
     for suite, benches in SUITES.items():
@@ -34,7 +54,7 @@ def main() -> int:
             print(f"\n{suite}")
         for bench in chosen:
             for figure in bench(options.short):
-                print(f"  {figure.name:<44} {figure.value:>18}  {figure.beside}", flush=True)
+                print(f"  {figure.name:<56} {figure.value:>18}  {figure.beside}", flush=True)
                 if figure.wrong:
                     wrong.append(figure)
     for figure in wrong:

@@ -5,6 +5,7 @@ between two steps, never within one.
 """
 
 import asyncio
+import contextlib
 import math
 import signal
 import time
@@ -13,20 +14,33 @@ from contextlib import aclosing
 from typing import Literal, Self
 
 import msgspec
+from pydantic import ValidationError
 
-from goalkick.common.core.errors import GoalkickError, InvalidDataError
+from goalkick.common.core.errors import GoalkickError, InvalidDataError, SettingsError
+from goalkick.common.events.venue import VenueEvent
+from goalkick.common.ports.budget import Budget
 from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.model import Model
 from goalkick.common.ports.state import StateStore
 from goalkick.common.ports.venue import Venue
 from goalkick.common.values.time import NS_PER_SECOND
+from goalkick.embedded.order_log import Given, OrderLog
 from goalkick.embedded.picture import Decision, Observer, Picture
 from goalkick.embedded.pipeline import Pipeline
 from goalkick.embedded.settings import GoalkickSettings
 
 SAVE_SECONDS = 2.0
-"""How often the state is saved: what a power cut costs. A simulated or recorded market is simply
-handled again from there, with the same decisions."""
+"""How often the state is kept: what a power cut costs. A simulated or recorded market is simply
+handled again from there, with the same decisions. Live, an intent is kept before the venue is
+called; what this may cost is what was heard since, and that is asked for again."""
+
+SNAPSHOT_SECONDS = 60.0
+"""How old the snapshot of a live account grows: after a kill, what was handled since is handled
+again, which a strategy that was changed meanwhile may not bear."""
+
+SNAPSHOT_ENTRIES = 1_000
+"""How many entries of the order log are handled again after a kill, about: the next time that the
+state is kept there is a snapshot. Fewer let a large state be written more often."""
 
 YIELD_SECONDS = 0.02
 """How long the market may keep the process busy before it looks up: a Ctrl-C waits no longer."""
@@ -34,8 +48,12 @@ YIELD_SECONDS = 0.02
 NOTHING_YET = -(2**63)
 """The moment of a pipeline that has handled nothing; ns."""
 
-VERSION = 1
-"""Of `_Saved`; raise it when the layout changes."""
+LOG_ROOM = 4 << 20
+"""Bytes that the order log of a live account has on the disk from the beginning: what is written
+between two snapshots of an account that does not trade every second."""
+
+VERSION = 2
+"""Of `_Saved`; raise it when the layout changes. Version 1 had no order log and is read."""
 
 Ending = Literal["interrupted", "duration over", "market over"]
 
@@ -50,6 +68,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         steps: given a moment, the steps at or after it, in order of time; the smallest int64 asks
             for all. A live market may give earlier ones, too: they are left out.
         speed: market time over time; infinity = as fast as possible; 1 for a live feed.
+        budget: gives leave to call venues, to whoever does so here; None: nobody does.
     """
 
     name: str
@@ -57,15 +76,23 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     identity: str
     steps: Callable[[int], Iterator[Step] | AsyncIterator[Step | Tape]]
     speed: float = 1.0
+    budget: Budget | None = None
 
 
 class _Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept beside the pipeline's own snapshot."""
+    """What is kept beside the pipeline's own snapshot.
+
+    Attributes:
+        covers: number of the last entry of the order log that the snapshot covers.
+        decides: the settings that the entries after it were handled with, as JSON.
+    """
 
     version: int
     market: str
     opening: str
     picture: Picture
+    covers: int = 0
+    decides: str = ""
 
 
 class StateError(InvalidDataError):
@@ -102,18 +129,19 @@ class Session:
         self._market = market
         self._store = store
         self._venue = venue
+        self._tell = tell
+        self._models = models
         self._opening = f"of {venue.name}" if venue else str(settings.execution.initial_cash)
+        self._decides = _deciding(settings)
+        self._grace_s = settings.execution.cancel_all.grace / NS_PER_SECOND
+        self._snapshot_s = 0.0
         saved = self._load()
         self.picture = saved.picture if saved else Picture()
-        self._pipeline = Pipeline(
-            settings,
-            models=models,
-            sinks=Observer(self.picture, tell).sinks(),
-            live=venue is not None,
-        )
+        self._log = OrderLog(store, saved.covers if saved else 0)
+        self._pipeline = self._piped(settings)
         self.resumed = saved is not None
         if saved:
-            self._restore()
+            self._restore(saved)
 
     @property
     def moment_ns(self) -> int:
@@ -130,6 +158,13 @@ class Session:
 
     async def trade(self) -> None:
         """Handles the market's steps until it is over, or until cancelled between two steps."""
+        try:
+            await self._trade()
+        finally:
+            if self._market.budget is not None:
+                await self._market.budget.close()
+
+    async def _trade(self) -> None:
         if self._venue is None:
             await self._follow()
             return
@@ -137,16 +172,28 @@ class Session:
             await self._venue.start()
             await self._take_up(self._venue)
             working = {asyncio.create_task(self._follow()), asyncio.create_task(self._listen())}
+            stopped = True
             try:
                 done, _ = await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+                stopped = False
             finally:
                 for task in working:
                     task.cancel()
                 await asyncio.wait(working)
+                if stopped:
+                    await self._leave(self._venue)
             for task in done:
                 task.result()
         finally:
             await self._venue.close()
+
+    async def _leave(self, venue: Venue) -> None:
+        """Takes back the orders that are not to work while nobody is here, and hears their ends."""
+        self._take(Given(kind="left"))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._grace_s):
+                while not self._pipeline.left:
+                    self._take(Given(kind="heard", events=await venue.answers()))
 
     async def _follow(self) -> None:
         async with aclosing(self.steps()) as steps:  # type: ignore[type-var]
@@ -156,32 +203,53 @@ class Session:
                 elif self._venue is None:
                     self._pipeline.feed(step)
                 else:
-                    self._pipeline.set_clock(time.time_ns())
-                    self._pipeline.feed(step)
-                    self._carry_out()
+                    self._take(Given(kind="fed", clock_ns=time.time_ns(), events=step))
 
     async def _listen(self) -> None:
         """Hears what the venue says."""
         assert self._venue is not None  # noqa: S101 - only called with a venue
         while True:
-            self._pipeline.hear(await self._venue.answers())
-            self._carry_out()
+            self._take(Given(kind="heard", events=await self._venue.answers()))
 
     async def _take_up(self, venue: Venue) -> None:
         """Begins with what the account has; after a restart, by asking about orders under way."""
         if not self.resumed:
-            self._pipeline.open_account(await venue.holdings())
+            self._take(Given(kind="opened", holdings=await venue.holdings()))
             return
-        self._pipeline.doubt()
-        self._carry_out()
-
-    def _carry_out(self) -> None:
-        """Hands the venue its commands, after what they are for is safe."""
-        if self._venue is None or not (commands := self._pipeline.commands()):
-            return
+        # What follows is handled with the present settings, which may not be those of before.
         self.save()
+        self._take(Given(kind="doubted"))
+
+    def _take(self, given: Given) -> None:
+        """Handles what came from outside; hands the venue its commands once they are durable."""
+        assert self._venue is not None  # noqa: S101 - only called with a venue
+        commands = _handled(self._pipeline, given)
+        self._log.note(given, commands)
+        if commands:
+            self._write()
         for command in commands:
             self._venue.carry_out(command)
+
+    def _write(self) -> None:
+        """Makes durable what was handled; without a snapshot to go on from, by the first one."""
+        if self._snapshot_s:
+            self._log.write()
+        else:
+            self.save()
+
+    def keep(self) -> None:
+        """Makes durable what was handled; live, at a cost that does not grow with the state.
+
+        Raises:
+            TransientError: the store cannot be written now.
+        """
+        if self._venue is None:
+            self.save()
+            return
+        self._write()
+        length, age_s = self._log.length, time.monotonic() - self._snapshot_s
+        if length >= SNAPSHOT_ENTRIES or (length and age_s >= SNAPSHOT_SECONDS):
+            self.save()
 
     def save(self) -> None:
         """Saves all state, or nothing of it; there is none before the first step.
@@ -196,21 +264,26 @@ class Session:
             market=self._market.identity,
             opening=self._opening,
             picture=self.picture,
+            covers=self._log.last,
+            decides=self._decides,
         )
-        self._store.save(
+        self._log.save(
             {"run": msgspec.msgpack.encode(saved), "pipeline": self._pipeline.snapshot()}
         )
+        self._snapshot_s = time.monotonic()
 
     def _load(self) -> _Saved | None:
         data = self._store.load("run")
         if data is None:
+            if next(self._store.logged(), None) is not None:
+                raise _unusable("expected a snapshot before the order log, found none")
             return None
         try:
             saved = msgspec.msgpack.decode(data, type=_Saved)
         except msgspec.MsgspecError as error:
             raise _unusable(f"expected the layout of version {VERSION}, found {error}") from error
         for what, expected, found in (
-            ("version", str(VERSION), str(saved.version)),
+            ("version", str(VERSION), str(VERSION if saved.version == 1 else saved.version)),
             ("market", self._market.identity, saved.market),
             ("execution.initial_cash", self._opening, saved.opening),
         ):
@@ -218,14 +291,39 @@ class Session:
                 raise _unusable(f"expected {what} {expected}, found {found}")
         return saved
 
-    def _restore(self) -> None:
+    def _restore(self, saved: _Saved) -> None:
         data = self._store.load("pipeline")
         if data is None:
             raise _unusable("expected a snapshot of the pipeline, found none")
         try:
+            if next(self._store.logged(saved.covers), None) is not None:
+                data = self._replayed(data, saved.decides)
             self._pipeline.restore(data)
         except (InvalidDataError, KeyError) as error:
             raise _unusable(str(error)) from error
+
+    def _replayed(self, data: bytes, decides: str) -> bytes:
+        """The snapshot with the order log's entries, handled with the settings of their time."""
+        try:
+            settings = GoalkickSettings.model_validate_json(decides)
+            then = self._piped(settings, quietly=True)
+        except (ValidationError, SettingsError) as error:
+            raise InvalidDataError(
+                f"order log: expected settings as they are now, {error}"
+            ) from None
+        then.restore(data)
+        self._log.replay(lambda given: _handled(then, given))
+        return then.snapshot()
+
+    def _piped(self, settings: GoalkickSettings, *, quietly: bool = False) -> Pipeline:
+        """A pipeline with the picture beside it; quietly: its decisions were told before."""
+        tell = _hush if quietly else self._tell
+        return Pipeline(
+            settings,
+            models=self._models,
+            sinks=Observer(self.picture, tell).sinks(),
+            live=self._venue is not None,
+        )
 
 
 class StopRequest:
@@ -298,7 +396,7 @@ async def keep_trading(
         loop.call_later(duration_seconds, end, "duration over")
     try:
         async with asyncio.TaskGroup() as group:
-            others = [group.create_task(_every(SAVE_SECONDS, session.save))]
+            others = [group.create_task(_every(SAVE_SECONDS, session.keep))]
             if redraw is not None:
                 others.append(group.create_task(_every(redraw_seconds, redraw)))
             await asyncio.wait([trading])
@@ -345,8 +443,38 @@ async def _later(steps: AsyncIterator[Step | Tape], after_ns: int) -> AsyncItera
             yield step
 
 
+def _handled(pipeline: Pipeline, given: Given) -> Sequence[VenueEvent]:
+    """Handles what came from outside, now or once more; returns what the venue is to do."""
+    match given.kind:
+        case "opened":
+            pipeline.open_account(given.holdings)
+        case "fed":
+            pipeline.set_clock(given.clock_ns)
+            pipeline.feed(given.events)
+        case "heard":
+            # All of it is news of the venue: only that is logged as heard.
+            pipeline.hear(given.events)  # type: ignore[arg-type]
+        case "doubted":
+            pipeline.doubt()
+        case "left":
+            pipeline.leave()
+    return pipeline.commands()
+
+
+def _deciding(settings: GoalkickSettings) -> str:
+    """The settings that decisions depend on, as JSON; how the venue is reached is none of them."""
+    return settings.model_dump_json(
+        include={"feature", "prediction", "strategy", "risk", "execution"},
+        exclude={"execution": {"venue"}},
+    )
+
+
 def _nothing() -> None:
     """It has ended already."""
+
+
+def _hush(decision: Decision) -> None:
+    """It was told before."""
 
 
 def _unusable(why: str) -> StateError:

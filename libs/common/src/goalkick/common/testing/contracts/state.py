@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from goalkick.common.core.errors import GoalkickError
+from goalkick.common.core.errors import GoalkickError, InvariantError
 from goalkick.common.ports.state import StateStore
 
 Opener = Callable[[], StateStore]
@@ -78,6 +78,48 @@ class StateStoreContract:
         assert {key: store.load(key) for key in expected} == expected
         store.close()
 
+    def test_what_is_logged_is_read_in_order_after_a_restart(self, open_store: Opener) -> None:
+        store = open_store()
+        store.append({1: b"one", 2: b"two"})
+        store.append({})
+        store.append({7: b"seven"})
+        store.close()
+        store = open_store()
+        assert list(store.logged()) == [(1, b"one"), (2, b"two"), (7, b"seven")]
+        assert list(store.logged(2)) == [(7, b"seven")]
+        store.close()
+
+    def test_a_log_of_thousands_is_read_whole(self, open_store: Opener) -> None:
+        entries = {number: str(number).encode() for number in range(1, 3_501)}
+        store = open_store()
+        store.append(entries)
+        assert dict(store.logged()) == entries
+        store.close()
+
+    def test_a_save_forgets_what_it_covers_of_the_log_and_nothing_else(
+        self, open_store: Opener
+    ) -> None:
+        store = open_store()
+        store.append({1: b"one", 2: b"two", 3: b"three"})
+        store.save({"risk": b"one"})
+        assert len(list(store.logged())) == 3
+        store.save({"risk": b"two"}, covers=2)
+        store.close()
+        store = open_store()
+        assert (store.load("risk"), list(store.logged())) == (b"two", [(3, b"three")])
+        store.close()
+
+    def test_a_number_that_is_in_the_log_is_refused_and_nothing_with_it(
+        self, open_store: Opener
+    ) -> None:
+        store = open_store()
+        store.append({1: b"one", 2: b"two"})
+        with pytest.raises(InvariantError, match="log"):
+            store.append({3: b"three", 2: b"another"})
+        assert list(store.logged()) == [(1, b"one"), (2, b"two")]
+        store.append({3: b"three"})
+        store.close()
+
     def test_a_closed_store_refuses_and_closing_twice_is_no_error(self, open_store: Opener) -> None:
         store = open_store()
         store.close()
@@ -86,3 +128,7 @@ class StateStoreContract:
             store.load("risk")
         with pytest.raises(GoalkickError, match="closed"):
             store.save({"risk": b"one"})
+        with pytest.raises(GoalkickError, match="closed"):
+            store.append({1: b"one"})
+        with pytest.raises(GoalkickError, match="closed"):
+            list(store.logged())
