@@ -1,12 +1,15 @@
 """Many trials, several at once."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
-from tests.faults.lives import Nursery
+from tests.faults.lives import DESK, Nursery
 from tests.faults.scenario import Scenario
 from tests.faults.trial import Outcome, run_trial
 from tests.faults.verdict import Finding
+
+Play = Callable[[Scenario, Nursery, str], Awaitable[Outcome]]
+"""Plays one scenario on one venue."""
 
 AT_ONCE = 8
 """Trials at the same time: they wait most of the time."""
@@ -19,6 +22,8 @@ async def play(
     *,
     at_once: int = AT_ONCE,
     give_up: int = 20,
+    module: str = DESK,
+    trial: Play = run_trial,
     done: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Plays scenarios, each on its venue (`binance` or `bybit`).
@@ -27,6 +32,8 @@ async def play(
         scenarios: what is played, and where.
         at_once: how many at the same time.
         give_up: after this many went wrong no more are begun.
+        module: what is forked and killed.
+        trial: how one is played.
         done: is told of each as it is over.
     """
     outcomes: list[Outcome] = []
@@ -37,11 +44,11 @@ async def play(
             if sum(bool(each.findings) for each in outcomes) >= give_up:
                 return
             async with asyncio.timeout(LIMIT_S):
-                outcome = await run_trial(scenario, nursery, venue)
+                outcome = await trial(scenario, nursery, venue)
             outcomes.append(outcome)
             done(outcome)
 
-    async with Nursery() as nursery, asyncio.TaskGroup() as group:
+    async with Nursery(module) as nursery, asyncio.TaskGroup() as group:
         for _ in range(at_once):
             group.create_task(work(nursery))
     return outcomes
@@ -69,12 +76,10 @@ def failure(outcome: Outcome) -> str:
 
 def reproduction(outcome: Outcome) -> str:
     """The command that plays it again."""
-    scenario = outcome.scenario
-    return (
-        f"python -m tests.faults --seed {scenario.seed} --scenarios 1 --venue {outcome.venue}"
-        if scenario.name == f"seed {scenario.seed}"
-        else f"pytest tests/faults/test_scenarios.py  # {scenario.name}"
-    )
+    scenario, where = outcome.scenario, f"--venue {outcome.venue} --on {outcome.on}"
+    if scenario.name == f"seed {scenario.seed}":
+        return f"python -m tests.faults --seed {scenario.seed} --scenarios 1 {where}"
+    return f"python -m tests.faults --named --scenarios 0 {where}  # {scenario.name}"
 
 
 def _line(finding: Finding) -> str:

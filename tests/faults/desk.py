@@ -18,6 +18,7 @@ from goalkick.common.codec.json import from_line, to_line
 from goalkick.common.config.secret import Secret
 from goalkick.common.core.errors import GoalkickError
 from goalkick.common.events.base import Event
+from goalkick.common.events.control import TradingHalted
 from goalkick.common.events.market import InstrumentListed
 from goalkick.common.events.order import CancelRequested, OrderApproved, OrderPartiallyFilled
 from goalkick.common.events.venue import PlaceOrder, VenueEvent
@@ -60,6 +61,9 @@ DESK_POINTS: Final = (
 """Where a desk can be stopped, in the order in which an order passes them."""
 
 _KEY: Final = "desk"
+
+Decision = OrderApproved | CancelRequested | TradingHalted
+"""What risk says to execution."""
 
 At = Callable[[str, str], None]
 """Is told that the desk is at a point of `DESK_POINTS` with an order of this client order id."""
@@ -234,7 +238,7 @@ class Desk:
         """Hangs up; nothing is saved, nothing is waited for."""
         await self.venue.close()
 
-    def take(self, event: OrderApproved | CancelRequested) -> None:
+    def take(self, event: Decision) -> None:
         """Handles one input of risk."""
         self.read += 1
         now = msgspec.structs.replace(event, time_ns=time.time_ns())

@@ -14,7 +14,7 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +24,7 @@ from goalkick.common.adapters.state.sqlite import SqliteStateStore
 from goalkick.common.codec.json import from_line, to_line
 from goalkick.common.core.errors import SettingsError, TransientError
 from goalkick.common.events.base import Event
+from goalkick.common.events.control import TradingHalted
 from goalkick.common.events.order import CancelRequested, OrderApproved
 from goalkick.common.values.money import ZERO
 from tests.faults.desk import Desk, quick_settings
@@ -84,7 +85,7 @@ class DeskProcess:
             match read_to_desk(line):
                 case Input(number, text) if number == self._desk.read + 1:
                     event = from_line(text)
-                    if not isinstance(event, OrderApproved | CancelRequested):
+                    if not isinstance(event, OrderApproved | CancelRequested | TradingHalted):
                         raise TypeError(f"expected a decision of risk, found {event}")
                     self._desk.take(event)
                 case StopAlso(stop):
@@ -136,8 +137,8 @@ def _be_a_desk(connection: socket.socket) -> NoReturn:
         os._exit(code)
 
 
-def main(path: str) -> None:
-    """Forks desks until standard input ends."""
+def fork_for_each(path: str, work: Callable[[socket.socket], NoReturn]) -> None:
+    """Forks a process for each connection to the socket `path`, until standard input ends."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # no zombies: nobody asks how they ended
     gc.collect()
     gc.freeze()
@@ -152,9 +153,9 @@ def main(path: str) -> None:
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
-                _be_a_desk(connection)
+                work(connection)
             connection.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    fork_for_each(sys.argv[1], _be_a_desk)

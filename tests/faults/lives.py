@@ -18,6 +18,10 @@ START_S = 60.0
 """How long everything may take to be imported."""
 
 
+DESK, SERVICE = "tests.faults.desk_process", "tests.faults.service_process"
+"""What may be forked: a desk, or execution's service on Kafka."""
+
+
 class Nursery:
     """The process that desks are forked from; an async context manager.
 
@@ -25,7 +29,8 @@ class Nursery:
         folder: for state and logs, gone at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = DESK) -> None:
+        self._module = module
         self._folder = tempfile.TemporaryDirectory(prefix="goalkick-faults-")
         self.folder = Path(self._folder.name)
         self._desks = itertools.count(1)
@@ -35,7 +40,7 @@ class Nursery:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "tests.faults.desk_process",
+            self._module,
             str(self.folder / "desks"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -76,7 +81,7 @@ class Life:
 
     Attributes:
         pid: known with its first word; 0 before.
-        killed: whether it was killed, rather than ended by itself.
+        killed: whether it was killed, or asked to stop, rather than ended by itself.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -29,6 +29,8 @@ from tests.faults.desk import ACCOUNT, PAIR
 
 PRICE = Decimal(60_000)
 TICK = Decimal("0.01")
+STEP = Decimal(3)
+"""How far beyond the best price a stop order waits: less than to the next level."""
 
 
 def box_settings(*, seed: int, lively: bool, venue: str) -> VenueSettings:
@@ -68,7 +70,7 @@ class Market:
 
     def price(self, kind: str, side: Side, quantity: Decimal) -> tuple[Decimal | None, Decimal]:
         """Limit price and quantity of a new order of a kind, as the book is now."""
-        if kind not in ("rest", "cross"):
+        if kind not in ("rest", "cross", "stop"):
             return None, quantity
         if not self._listed:
             return PRICE, quantity
@@ -77,6 +79,8 @@ class Market:
         if not asks or not bids:
             return PRICE, quantity
         best, level = asks[0] if side is Side.BUY else bids[0]
+        if kind == "stop":
+            return best + side.sign * STEP, quantity
         if kind == "cross":
             return best, level + quantity
         return best - side.sign * TICK, quantity
@@ -85,6 +89,35 @@ class Market:
         """Somebody else trades against a share of what is open of an order."""
         quantity = (order.left * share).quantize(Decimal("0.00001"))
         return self._place("other", order, quantity, SelfTrade.NONE)
+
+    def touch(self, order: Order) -> bool:
+        """Others trade at the price that a waiting order waits for."""
+        assert order.stop_price is not None
+        opposite = VenueSide.SELL if order.side is VenueSide.BUY else VenueSide.BUY
+        self._server.context.advance()
+        try:
+            for side, kind in ((opposite, TimeInForce.GTC), (order.side, TimeInForce.IOC)):
+                depth = self._server.exchange.depth(PAIR)
+                levels = depth.asks if order.side is VenueSide.BUY else depth.bids
+                sign = 1 if order.side is VenueSide.BUY else -1
+                before = sum(
+                    (size for at, size in levels if sign * at <= sign * order.stop_price),
+                    Decimal(0),
+                )
+                self._server.exchange.place(
+                    "other",
+                    NewOrder(
+                        instrument=PAIR,
+                        side=side,
+                        kind=Kind.LIMIT,
+                        quantity=Decimal("0.001") if side is opposite else before,
+                        price=order.stop_price,
+                        time_in_force=kind,
+                    ),
+                )
+        except Refused:
+            return False
+        return True
 
     def expire(self, order: Order) -> bool:
         """The account's own other order meets it, and both expire."""

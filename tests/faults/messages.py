@@ -18,7 +18,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     Attributes:
         venue: ccxt's name of the venue.
         endpoint: where it is served.
-        state: file of the desk's state.
+        state: file of the desk's state; for the service on Kafka, its settings.
         log: file that the desk's log is added to.
         stops: where to stop.
     """

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.faults.campaign import reproduction
-from tests.faults.scenario import FAULTS, POINTS
+from tests.faults.scenario import FAULTS, HALT, POINTS, TOUCH
 from tests.faults.trial import BOUND_S, Outcome
 
 
@@ -16,6 +16,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """What came of trials.
 
     Attributes:
+        on: what was killed: a `desk`, or the service on `kafka`.
         venue, seed, scenarios: what was played; one seed each, from `seed` on.
         seconds: all of it took.
         orders: ours that the venue had; each was approved once.
@@ -34,6 +35,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         wrong: how to repeat each trial that went wrong.
     """
 
+    on: str
     venue: str
     seed: int
     scenarios: int
@@ -54,7 +56,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     wrong: list[str]
 
 
-def report_of(outcomes: Sequence[Outcome], venue: str, seed: int, seconds: float) -> Report:
+def report_of(
+    outcomes: Sequence[Outcome], venue: str, seed: int, seconds: float, on: str = "desk"
+) -> Report:
     """The figures of trials that were played one after the other from a seed."""
     found = Counter(finding.fault for each in outcomes for finding in each.findings)
     kills: Counter[str] = Counter()
@@ -64,6 +68,7 @@ def report_of(outcomes: Sequence[Outcome], venue: str, seed: int, seconds: float
         faults += each.record.faults
     settled = sorted(second for each in outcomes for second in each.record.settled_s)
     return Report(
+        on=on,
         venue=venue,
         seed=seed,
         scenarios=len(outcomes),
@@ -76,7 +81,7 @@ def report_of(outcomes: Sequence[Outcome], venue: str, seed: int, seconds: float
         stuck=found["stuck"] + found["forgotten"],
         crashes=found["crash"],
         kills={point: kills[point] for point in POINTS},
-        faults={name: faults[name] for name in FAULTS if faults[name]},
+        faults={name: faults[name] for name in (*FAULTS, TOUCH, HALT) if faults[name]},
         not_struck=[name for name in FAULTS if not faults[name]],
         unknown_s=round(max((each.record.unknown_s for each in outcomes), default=0.0), 2),
         settled_p50_s=_quantile(settled, 0.5),
@@ -87,7 +92,7 @@ def report_of(outcomes: Sequence[Outcome], venue: str, seed: int, seconds: float
 
 def show(report: Report) -> None:
     """Prints the table."""
-    table = Table("", "figure", title=f"{report.venue}, from seed {report.seed}")
+    table = Table("", "figure", title=f"{report.on}, {report.venue}, from seed {report.seed}")
     table.columns[1].justify = "right"
     rows: list[tuple[str, object]] = [
         ("scenarios", report.scenarios),

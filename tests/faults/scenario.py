@@ -23,6 +23,10 @@ ELSEWHERE: Final = frozenset({"F5", "F5-reset", "F9", "F9-stale", "F9-repeat", "
 """Faults that cannot touch a desk: orders go over REST, and it listens to no market data."""
 NO_FAULT: Final = "F16"
 """It arms nothing: the account's own other order does it, see `Expire`."""
+TOUCH: Final = "touch"
+"""The price came to where a stop order waits."""
+HALT: Final = "halt"
+"""Trading was halted, and all orders were to be cancelled."""
 FAULTS: Final = tuple(name for name in PRESETS if name not in ELSEWHERE)
 
 _TOGETHER: Final = {
@@ -39,9 +43,10 @@ _OF_ORDERS: Final = ("F3", "F4", "F6", "F7", "F8", "F15", "F16", "F19", "F20", "
 _OF_FRAMES: Final = frozenset({"F6", "F7", "F19", "F19-list", "F19-event"})
 """These strike one frame; some of the first ones are let pass."""
 
-Kind = Literal["market", "sweep", "rest", "cross", "refused"]
+Kind = Literal["market", "sweep", "rest", "cross", "refused", "stop"]
 """`market` trades at once, `sweep` at several prices, `rest` waits inside the spread, `cross`
-trades in part and waits with the rest, `refused` is too small for the venue."""
+trades in part and waits with the rest, `refused` is too small for the venue, `stop` waits for a
+price that is a level away."""
 Reach = Literal["intended", "known", "traded", "ended"]
 """Until the desk has said that it will place an order, knows that the venue has it, has a trade of
 it, knows that it has ended."""
@@ -76,6 +81,20 @@ class Expire(msgspec.Struct, frozen=True, tag="expire"):
     """An order by hand on the same account meets ours: self-trade prevention ends both (F16)."""
 
     order: int
+
+
+class Touch(msgspec.Struct, frozen=True, tag="touch"):
+    """Others trade up or down to where a stop order waits, and so set it off."""
+
+    order: int
+
+
+class Halt(msgspec.Struct, frozen=True, tag="halt"):
+    """Risk halts trading: all orders that work are to be cancelled. New ones may follow."""
+
+
+class Leave(msgspec.Struct, frozen=True, tag="leave"):
+    """The service is asked to stop (SIGTERM), and started again; a desk is not."""
 
 
 class Upset(msgspec.Struct, frozen=True, tag="upset"):
@@ -119,7 +138,7 @@ class Pause(msgspec.Struct, frozen=True, tag="pause"):
     seconds: float
 
 
-Act = Place | Cancel | Fill | Expire | Upset | Kill | Await | Pause
+Act = Place | Cancel | Fill | Expire | Touch | Halt | Leave | Upset | Kill | Await | Pause
 
 
 class Scenario(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,6 +191,7 @@ class _Maker:
             chance.choice(by_order).append(FAULTS[upset])
         for each in by_order:
             self._live_through(each)
+        self._go_further(random.Random(f"further {self._seed}"))
         return Scenario(
             name=f"seed {self._seed}",
             seed=self._seed,
@@ -214,6 +234,38 @@ class _Maker:
             self._acts.append(Await(number, "known"))
         strike("after")
         self._then(number, place.kind, "F20" in faults)
+
+    def _go_further(self, chance: random.Random) -> None:
+        """Stop orders, and a halt that cancels all; drawn apart from the rest."""
+        if chance.random() < 0.35:
+            number = self._orders
+            self._orders += 1
+            if chance.random() < 0.3:
+                point = chance.choice(("after intent", "after send", BEFORE_ACK, "after ack"))
+                self._acts.append(Kill(number, point, round(chance.uniform(0, 0.3), 3)))
+            side: Literal["buy", "sell"] = chance.choice(("buy", "sell"))
+            self._acts.append(Place("stop", side, Decimal(chance.randint(100, 5000)) / 100_000))
+            self._acts.append(Await(number, "known"))
+            if chance.random() < 0.3:
+                self._acts += together(Upset(chance.choice(FAULTS), 0.5))
+            fates: tuple[tuple[Act, ...], ...] = (
+                (Touch(number),),
+                (Touch(number), Cancel(number)),
+                (Cancel(number), Touch(number)),
+                (Cancel(number),),
+                (),
+            )
+            self._acts += chance.choice(fates)
+        if chance.random() < 0.25:
+            for _ in range(chance.randint(1, 2)):
+                number = self._orders
+                self._orders += 1
+                kind: Kind = chance.choice(("rest", "cross", "stop"))
+                self._acts.append(Place(kind, chance.choice(("buy", "sell")), Decimal("0.02")))
+                self._acts += [Await(number, "known")] if chance.random() < 0.6 else []
+            if chance.random() < 0.4:
+                self._acts += together(Upset(chance.choice(FAULTS), 0.5))
+            self._acts += (Halt(), Await(self._orders - 1, "ended"))
 
     def _point(self) -> str:
         """Counted through over the seeds, so that each point gets its share."""

@@ -1,6 +1,7 @@
 """Live execution as processes on a real Kafka: killed, paused, and never two at once."""
 
 import asyncio
+import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiokafka import AIOKafkaProducer
 
@@ -18,7 +20,7 @@ from goalkick.common.runtime.envelope import envelope
 from goalkick.common.runtime.place import Group, Place
 from goalkick.common.topics import TOPIC_OF, partition_of
 from goalkick.common.values.ids import AccountId, StrategyId, client_order_id, derive_id
-from goalkick.venue.presets import preset
+from goalkick.venue.presets import PLACE_ORDER, QUERY_ORDER, preset
 from goalkick.venue.server import VenueServer
 from tests.conformance.conftest import KEY, SECRET, quiet_settings
 from tests.faults.desk import BTC, QUICK
@@ -27,6 +29,7 @@ from tests.kafka.platform import Platform
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
+LISTS = "rest:GET /api/v3/openOrders|rest:GET /api/v3/myTrades"
 KEYS = {"VENUE_KEY": KEY, "VENUE_SECRET": SECRET}
 
 
@@ -48,6 +51,12 @@ class Trading:
         async with asyncio.timeout(40):
             while path.read_text().count("works for the account") < times:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+    async def pages(self, copy: int) -> str:
+        """Where the copy's pages are."""
+        lines = (self.platform.folder / f"execution-{copy}.log").read_text().splitlines()
+        (started,) = [line for line in lines if '"event":"started"' in line]
+        return str(json.loads(started)["pages"])
 
     async def approve(self, quantity: str = "0.01") -> None:
         self._approvals += 1
@@ -126,6 +135,40 @@ async def test_an_order_goes_from_the_log_to_the_venue_and_its_fill_back(trading
     await trading.approve()
     await trading.filled(1)
     assert len(trading.orders()) == 1
+
+
+async def test_an_order_in_doubt_is_told_on_the_pages_until_the_venue_has_spoken(
+    trading: Trading,
+) -> None:
+    await trading.start(0)
+    await trading.works(0)
+    pages = await trading.pages(0)
+    for name, where in (("F4-5xx", PLACE_ORDER), ("F12-503", f"{QUERY_ORDER}|{LISTS}")):
+        fault = preset(name, where=where, count=100).faults[0]
+        trading.server.faults.arm(fault)
+    for fault in preset("F8").faults:
+        trading.server.faults.arm(fault)
+    await trading.approve()
+    async with aiohttp.ClientSession(pages) as session:
+        await told(session, "goalkick_orders_unknown", 1.0)
+        async with session.get("/info") as reply:
+            (line,) = [text for text in (await reply.json())["tasks"] if "fate unknown" in text]
+        assert "up to 0.01 of 0.01 may still trade" in line
+        trading.server.faults.clear()
+        await told(session, "goalkick_orders_unknown", 0.0)
+    await trading.filled(1)
+
+
+async def told(session: aiohttp.ClientSession, metric: str, figure: float) -> None:
+    """Waits until a metric of the service has a figure."""
+    async with asyncio.timeout(20):
+        while True:
+            async with session.get("/metrics") as reply:
+                lines = (await reply.text()).splitlines()
+            (found,) = [line for line in lines if line.startswith(f"{metric}{{")]
+            if float(found.split()[-1]) == figure:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def test_sigkill_while_replies_are_lost_places_nothing_twice(trading: Trading) -> None:

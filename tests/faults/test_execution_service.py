@@ -36,7 +36,8 @@ from goalkick.common.values.ids import (
     derive_id,
 )
 from goalkick.execution.live import LiveExecution
-from goalkick.execution.settings import ExecutionSettings, VenueSettings
+from goalkick.execution.settings import CancelAllSettings, ExecutionSettings, VenueSettings
+from goalkick.execution.standing import LOOKS
 from goalkick.execution.venues.binance import BinanceDialect
 from goalkick.execution.venues.ccxt import CcxtVenue
 from goalkick.venue.presets import preset
@@ -68,10 +69,10 @@ class World:
         topic = TOPIC_OF[OrderApproved]
         place = Partition(topic.name, partition_of("main", topic.partitions))
         self._risk = Output(topic, place, "risk")
-        self._approvals = 0
+        self._approvals = self._decisions = 0
         self._copies: list[Copy] = []
 
-    def approve(self, quantity: str = "0.01", *, expires_at_ns: int = 0) -> None:
+    def approve(self, quantity: str = "0.01", *, expires_at_ns: int = 0, **fields: Any) -> None:
         self._approvals += 1
         order = derive_id(f"world|{self._approvals}", "order")
         approved = OrderApproved(
@@ -85,13 +86,19 @@ class World:
             side=Side.BUY,
             quantity=Decimal(quantity),
             expires_at_ns=expires_at_ns,
+            **fields,
         )
-        self._risk.pending.append((approved, b""))
-        for message in self._risk.close(Group(self._approvals, 1)):
+        self.decide(approved)
+
+    def decide(self, event: Event) -> None:
+        """Risk says something."""
+        self._decisions += 1
+        self._risk.pending.append((event, b""))
+        for message in self._risk.close(Group(self._decisions, 1)):
             self.broker.append(message)
 
-    async def copy(self, **venue: Any) -> "Copy":
-        copy = Copy(self, venue)
+    async def copy(self, *, cancel_all: Any = None, **venue: Any) -> "Copy":
+        copy = Copy(self, venue, cancel_all or {})
         self._copies.append(copy)
         await asyncio.sleep(0)
         return copy
@@ -121,25 +128,27 @@ class World:
 class Copy:
     """One running copy of the execution service."""
 
-    def __init__(self, world: World, venue: dict[str, Any]) -> None:
+    def __init__(self, world: World, venue: dict[str, Any], cancel_all: dict[str, Any]) -> None:
         settings = ExecutionSettings(
+            cancel_all=CancelAllSettings(**cancel_all),
             venue=VenueSettings(
                 endpoint=world.server.binance_url,
                 key=Secret("env:KEY", KEY),
                 secret=Secret("env:SECRET", SECRET),
                 **{**QUICK, **venue},
-            )
+            ),
         )
         self.log = MemoryLog(world.broker)
         self.worker = OutsideWorker(
             self.log,
-            Service("execution", lambda: LiveExecution(settings), account="main"),
+            Service("execution", lambda: LiveExecution(settings), account="main", looks=LOOKS),
             CcxtVenue(settings.venue, BinanceDialect(), "main"),
             RUNTIME,
             SystemClock(),
             meter("execution"),
             str(id(self)),
             grace_ns=settings.venue.recv_window + settings.venue.margin,
+            leave_ns=settings.cancel_all.grace,
         )
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self.worker.run(self._stop))

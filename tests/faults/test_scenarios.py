@@ -5,32 +5,15 @@ seeds, and every bug that was found this way.
 """
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
 
 import pytest
 
 from tests.faults.campaign import failures, play
-from tests.faults.scenario import (
-    FAULTS,
-    POINTS,
-    Act,
-    Await,
-    Cancel,
-    Expire,
-    Fill,
-    Kill,
-    Pause,
-    Place,
-    Scenario,
-    Upset,
-    make,
-    together,
-)
+from tests.faults.named import BY_SEED, FOUND, HALTS, STOPS, killed, under
+from tests.faults.scenario import FAULTS, HALT, POINTS, TOUCH, Scenario, make
 from tests.faults.trial import Outcome
 
 pytestmark = pytest.mark.timeout(900)
-
-SOME = Decimal("0.02")
 
 
 async def assert_true(
@@ -41,45 +24,6 @@ async def assert_true(
     wrong = failures(outcomes)
     assert not wrong, wrong
     return outcomes
-
-
-def under(fault: str) -> Scenario:
-    """Orders of all kinds before, during and after a fault."""
-    acts: list[Act] = [
-        Place("cross", "buy", SOME),
-        Await(0, "known"),
-        *together(Upset(fault, 0.6)),
-        Place("rest", "sell", SOME),
-        Await(1, "known"),
-        Cancel(1),
-        Pause(0.1),
-        Fill(1, Decimal(1)),
-        Fill(0, Decimal("0.4")),
-        Cancel(0),
-        Await(0, "ended"),
-        Place("rest", "buy", SOME),
-        Await(2, "known"),
-        Expire(2),
-        Await(2, "ended"),
-        Place("market", "sell", SOME),
-        Await(3, "ended"),
-    ]
-    return Scenario(name=f"under {fault}", seed=1, acts=tuple(acts))
-
-
-def killed(point: str, fault: str) -> Scenario:
-    """An order that fills in part, killed at a point and cancelled afterwards, under a fault."""
-    acts: list[Act] = [
-        Kill(0, point, 0.05),
-        *([Upset(fault, 0.6)] if fault else []),
-        Place("cross", "buy", SOME),
-        Await(0, "traded"),
-        Fill(0, Decimal("0.5")),
-        Cancel(0),
-        Await(0, "ended"),
-        Place("market", "sell", SOME),
-    ]
-    return Scenario(name=f"killed {point}, fault {fault or 'none'}", seed=1, acts=tuple(acts))
 
 
 @pytest.mark.slow
@@ -112,56 +56,16 @@ async def test_no_mix_of_faults_and_kills_breaks_the_books(venue: str) -> None:
     await assert_true(map(make, range(1_000, 1_024)), [venue])
 
 
-# Bugs that were found this way.
-
-
-def case(name: str, *acts: Act) -> Scenario:
-    return Scenario(name=name, seed=1, acts=acts)
-
-
-SLOW_PLACEMENT = case(
-    "a comparison finds nothing of an order that is still on its way",
-    Pause(1.5),
-    Upset("F22", 1.0),
-    Place("market", "sell", SOME),
-    Place("market", "sell", SOME),
-    Place("rest", "sell", SOME),
-    Await(2, "known"),
-)
-LISTED_AGAIN = case(
-    "an instrument is listed again after the desk had started without it",
-    Kill(0, "after send", 0.05),
-    Place("rest", "sell", SOME),
-    Upset("F17-delist", 0.7),
-    Await(0, "known"),
-    Pause(0.5),
-    Place("market", "buy", SOME),
-    Await(1, "ended"),
-)
-CANCEL_NOT_SENT = case(
-    "a kill comes before a cancel has reached the venue",
-    Place("rest", "buy", SOME),
-    Await(0, "known"),
-    Upset("F17", 0.3),
-    Cancel(0),
-    Kill(1, "before intent", 0.05),
-    Place("market", "sell", SOME),
-    Await(1, "ended"),
-)
-CANCEL_NOT_ANSWERED = case(
-    "a cancel gets a web page for an answer",
-    Place("rest", "buy", SOME),
-    Await(0, "known"),
-    Upset("F12-html", 0.3),
-    Cancel(0),
-    Await(0, "ended"),
-)
-BY_SEED = (3, 29, 67, 120, 121, 135, 145, 177, 443, 469, 2271, 2364)
-"""Scenarios that went wrong once."""
+@pytest.mark.slow
+@pytest.mark.parametrize("venue", ["binance", "bybit"])
+async def test_stop_orders_and_halts_end_as_the_ledger_says(venue: str) -> None:
+    outcomes = await assert_true([*STOPS, *HALTS], [venue])
+    struck = {each.scenario.name: each.record.faults for each in outcomes}
+    assert struck[STOPS[0].name][TOUCH] == struck[STOPS[2].name][TOUCH] == 1
+    assert all(struck[each.name][HALT] for each in HALTS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("venue", ["binance", "bybit"])
 async def test_bugs_that_were_found_stay_away(venue: str) -> None:
-    cases = (SLOW_PLACEMENT, LISTED_AGAIN, CANCEL_NOT_SENT, CANCEL_NOT_ANSWERED)
-    await assert_true([*cases, *map(make, BY_SEED)], [venue])
+    await assert_true([*FOUND, *map(make, BY_SEED)], [venue])

@@ -14,6 +14,7 @@ import msgspec
 
 from goalkick.common.codec.json import to_line
 from goalkick.common.events.base import Side
+from goalkick.common.events.control import TradingHalted
 from goalkick.common.events.order import (
     CancelRequested,
     Fill,
@@ -24,6 +25,7 @@ from goalkick.common.events.order import (
 )
 from goalkick.common.values.ids import (
     AccountId,
+    EventId,
     InstrumentId,
     StrategyId,
     client_order_id,
@@ -31,7 +33,7 @@ from goalkick.common.values.ids import (
 )
 from goalkick.venue.server import VenueServer
 from tests.faults import scenario as acts
-from tests.faults.desk import ACCOUNT, PAIR
+from tests.faults.desk import ACCOUNT, PAIR, Decision
 from tests.faults.lives import Life, Nursery
 from tests.faults.market import Market, box_settings
 from tests.faults.messages import (
@@ -76,6 +78,7 @@ class Outcome(msgspec.Struct, kw_only=True):
 
     scenario: Scenario
     venue: str
+    on: str
     findings: list[Finding]
     orders: int
     fills: int
@@ -91,7 +94,13 @@ async def run_trial(scenario: Scenario, nursery: Nursery, venue: str) -> Outcome
 
 
 class Trial:
-    """A scenario that is being played."""
+    """A scenario that is being played.
+
+    Attributes:
+        on: what it is played on.
+    """
+
+    on = "desk"
 
     def __init__(
         self, scenario: Scenario, nursery: Nursery, server: VenueServer, venue: str
@@ -104,7 +113,8 @@ class Trial:
         self._market = Market(server, self._struck)
         self._folder = Path(nursery.folder)
         self._tag = nursery.new_desk()
-        self._inputs: list[OrderApproved | CancelRequested] = []
+        self._inputs: list[Decision] = []
+        self._halted: set[EventId] = set()
         self._orders: list[OrderApproved] = []
         self._stops: list[Stop] = []
         self._down_s: dict[Stop, float] = {}
@@ -120,6 +130,7 @@ class Trial:
 
     async def run(self) -> Outcome:
         """From the desk's first start to the verdict."""
+        await self._prepare()
         living = asyncio.create_task(self._keep_alive())
         findings: list[Finding] = []
         lifting: set[asyncio.Task[None]] = set()
@@ -135,6 +146,7 @@ class Trial:
             await asyncio.wait((living, *lifting))
             if self._life is not None:
                 await self._life.bury()
+            await self._clear_up()
         findings += [Finding("crash", text) for text in self._crashes]
         ledger = self._server.exchange.ledger()
         findings += judge(ledger, self._orders, self._record, self._books, self._venue)
@@ -143,6 +155,7 @@ class Trial:
         return Outcome(
             scenario=self._scenario,
             venue=self._venue,
+            on=self.on,
             findings=findings,
             orders=sum(each.client_order_id in ours for each in account.orders),
             fills=sum(each.client_order_id in ours for each in account.fills),
@@ -150,9 +163,19 @@ class Trial:
             desk_log=self._log_file.read_text() if self._log_file.exists() else "",
         )
 
+    async def _prepare(self) -> None:
+        """A desk needs nothing but itself."""
+
+    async def _clear_up(self) -> None:
+        """A desk leaves nothing but files."""
+
     @property
     def _log_file(self) -> Path:
         return self._folder / f"{self._tag}.log"
+
+    @property
+    def _state_file(self) -> Path:
+        return self._folder / f"{self._tag}.sqlite"
 
     # --- the desk's lives
 
@@ -163,7 +186,7 @@ class Trial:
                 Begin(
                     venue=self._venue,
                     endpoint=self._server.urls[self._venue],
-                    state=str(self._folder / f"{self._tag}.sqlite"),
+                    state=str(self._state_file),
                     log=str(self._log_file),
                     stops=list(self._stops),
                 )
@@ -192,7 +215,7 @@ class Trial:
                 self._open, self._sent = True, read
                 self._send()
                 if self._asking:
-                    life.say(AskBooks())
+                    self._ask_books()
             case Told(events, working):
                 self._record.told(events, working)
             case Stopped(stop):
@@ -225,6 +248,22 @@ class Trial:
 
     async def _perform(self, act: Act, lifting: set[asyncio.Task[None]]) -> None:
         match act:
+            case acts.Upset(name, lasts_s, skip):
+                lift = self._market.upset(name, skip)
+                self._lifts.append(lift)
+                lifting.add(asyncio.create_task(self._lift_later(lift, name, lasts_s)))
+            case acts.Await(number, reach):
+                await self._until(lambda: self._reached(number, reach), AWAIT_S)
+            case acts.Pause(seconds):
+                await asyncio.sleep(seconds)
+            case acts.Leave():
+                await self._leave()
+            case _:
+                self._do(act)
+
+    def _do(self, act: Act) -> None:
+        """An act that takes no time."""
+        match act:
             case acts.Place():
                 self._place(act)
             case acts.Cancel(number):
@@ -233,18 +272,16 @@ class Trial:
                 self._meet(number, share)
             case acts.Expire(number):
                 self._meet(number, None)
-            case acts.Upset(name, lasts_s, skip):
-                lift = self._market.upset(name, skip)
-                self._lifts.append(lift)
-                lifting.add(asyncio.create_task(self._lift_later(lift, name, lasts_s)))
+            case acts.Touch(number):
+                self._touch(number)
+            case acts.Halt():
+                self._halt()
             case acts.Kill():
                 self._arm_kill(act)
-            case acts.Await(number, reach):
-                await self._until(lambda: self._reached(number, reach), AWAIT_S)
-            case acts.Pause(seconds):
-                await asyncio.sleep(seconds)
 
-    def _approve(self, side: Side, quantity: Decimal, price: Decimal | None) -> OrderApproved:
+    def _approve(
+        self, side: Side, quantity: Decimal, price: Decimal | None, *, stop: bool = False
+    ) -> OrderApproved:
         order = derive_id(f"trial {self._scenario.seed}|{len(self._orders)}", "order")
         approved = OrderApproved(
             time_ns=1,
@@ -256,8 +293,9 @@ class Trial:
             instrument=InstrumentId(f"{self._venue}:{PAIR}"),
             side=side,
             quantity=quantity,
-            kind=OrderKind.MARKET if price is None else OrderKind.LIMIT,
-            limit_price=price,
+            kind=_kind(price, stop=stop),
+            limit_price=None if stop else price,
+            stop_price=price if stop else None,
         )
         self._orders.append(approved)
         self._inputs.append(approved)
@@ -267,7 +305,7 @@ class Trial:
     def _place(self, act: acts.Place) -> None:
         side = Side(act.side)
         price, quantity = self._market.price(act.kind, side, act.quantity)
-        self._approve(side, quantity, price)
+        self._approve(side, quantity, price, stop=act.kind == "stop")
 
     def _cancel(self, number: int, reason: str) -> None:
         order = self._orders[number].order
@@ -286,6 +324,26 @@ class Trial:
         done = self._market.expire(order) if share is None else self._market.meet(order, share)
         if done and share is None:
             self._struck(acts.NO_FAULT)
+
+    def _touch(self, number: int) -> None:
+        order = self._market.order(self._orders[number].client_order_id)
+        if order is None or not order.is_open or order.stop_price is None:
+            self._record.note("nothing waits of it")
+        elif self._market.touch(order):
+            self._struck(acts.TOUCH)
+
+    def _halt(self) -> None:
+        self._halted |= {
+            each.order for each in self._orders if not self._record.ended(each.client_order_id)
+        }
+        self._inputs.append(
+            TradingHalted(time_ns=1, scope=ACCOUNT, issuer="risk", reason="the trial says so")
+        )
+        self._struck(acts.HALT)
+        self._send()
+
+    async def _leave(self) -> None:
+        """A desk is no service that could be asked to stop."""
 
     def _arm_kill(self, act: acts.Kill) -> None:
         order = derive_id(f"trial {self._scenario.seed}|{act.order}", "order")
@@ -344,6 +402,7 @@ class Trial:
         self._record.note("nothing is upset any more")
         findings: list[Finding] = []
         wanted_gone = {each.order for each in self._inputs if isinstance(each, CancelRequested)}
+        wanted_gone |= self._halted
         if not await self._until(self._knows_all, BOUND_S):
             findings.append(Finding("stuck", f"still in doubt: {self._record.working}"))
         handles = [each.client_order_id for each in self._orders if each.order in wanted_gone]
@@ -375,10 +434,13 @@ class Trial:
         else:
             findings.append(Finding("stuck", f"none of {PROBES} orders after it all traded"))
         self._asking = True
-        if self._life is not None and self._open:
-            self._life.say(AskBooks())
+        self._ask_books()
         await self._until(lambda: self._books is not None, BOUND_S)
         return findings
+
+    def _ask_books(self) -> None:
+        if self._life is not None and self._open:
+            self._life.say(AskBooks())
 
     def _knows_all(self) -> bool:
         return (
@@ -402,3 +464,9 @@ class Trial:
                     self._changed.clear()
                     await self._changed.wait()
         return reached()
+
+
+def _kind(price: Decimal | None, *, stop: bool) -> OrderKind:
+    if stop:
+        return OrderKind.STOP
+    return OrderKind.MARKET if price is None else OrderKind.LIMIT

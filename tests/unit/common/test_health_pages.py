@@ -109,6 +109,7 @@ async def test_info_tells_what_runs_with_secrets_masked() -> None:
         "settings": {"venue.key": {"value": MASK, "source": "env GOALKICK__VENUE__KEY"}},
         "tasks": ["execution/0"],
         "positions": {"goalkick.market.bar.v1/0": 42},
+        "secrets": "fresh",
     }
 
 

@@ -12,7 +12,7 @@ from goalkick.common.adapters.log.memory import Broker, MemoryLog
 from goalkick.common.events.base import Event, Side
 from goalkick.common.events.control import Progress
 from goalkick.common.events.market import BarClosed, QuoteChanged, TradePrinted
-from goalkick.common.ports.feed import Step, Tape
+from goalkick.common.ports.feed import Quiet, Step, Tape
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.envelope import header_of, read_event
 from goalkick.common.runtime.place import HEADER
@@ -235,4 +235,42 @@ async def test_a_copy_begins_after_the_earliest_moment_that_any_partition_lacks(
     again = Copy(broker, ManualClock(0))
     await again.began.wait()
     assert (only.began_after, again.began_after) == ([None], [20])
+    await again.end()
+
+
+async def test_a_promise_is_told_to_the_readers_of_every_partition() -> None:
+    broker = await published([[bar(10)], Quiet.until(15), [bar(20)]])
+    name = TOPIC_OF[BarClosed].name
+    for number in range(COUNT):
+        said = [read_event(record) for record in broker.records[Partition(name, number)]]
+        assert [event.time_ns for event in said] == [10, 15, 20]
+        assert isinstance(said[1], Progress)
+
+
+async def test_who_takes_over_from_a_copy_that_promised_says_what_comes_after_it() -> None:
+    broker = Broker({topic.name: COUNT for topic in TOPICS})
+    async with two_copies(broker) as (dead, alive, _):
+        await hear(dead, 1)
+        await hear(alive, 1)
+        dead.heard.put_nowait(Quiet.until(17))
+        await hear(dead)
+        await dead.kill()
+        alive.heard.put_nowait(Quiet.until(15))
+        await hear(alive, 2)
+        assert_whole(broker, 2)
+
+
+async def test_a_copy_that_starts_again_begins_after_its_promise() -> None:
+    broker = Broker({topic.name: COUNT for topic in TOPICS})
+    only = Copy(broker, ManualClock(0))
+    await only.began.wait()
+    await hear(only, 1)
+    only.heard.put_nowait(Quiet.until(15))
+    await hear(only)
+    await only.end()
+    again = Copy(broker, ManualClock(0))
+    await again.began.wait()
+    assert again.began_after == [15]
+    await hear(again, 2)
+    assert_whole(broker, 2)
     await again.end()

@@ -9,7 +9,18 @@ from goalkick.common.core.errors import InvariantError
 from goalkick.common.telemetry import names
 from goalkick.common.telemetry.metrics import Metrics, new_registry
 
-UNITS = ("seconds", "bytes", "events", "info", "assigned", "stale")
+UNITS = (
+    "seconds",
+    "bytes",
+    "events",
+    "info",
+    "assigned",
+    "stale",
+    "unknown",
+    "cash",
+    "currencies",
+    "well",
+)
 
 
 @pytest.mark.parametrize("metric", names.METRICS, ids=lambda metric: metric.name)

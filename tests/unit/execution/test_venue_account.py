@@ -254,10 +254,12 @@ def test_after_a_restart_trades_are_asked_for_from_where_they_were_known() -> No
     assert account.since_ns == 70 * 10**9, "not from before the first trade that was seen"
 
 
-def test_to_cancel_all_is_one_command() -> None:
+def test_to_cancel_all_names_what_is_known_and_asks_for_what_only_the_venue_knows() -> None:
     live = placed()
     live.cancel_all(9)
-    assert kinds(live.commands()) == [CancelAll]
+    assert kinds(live.commands()) == [CancelOrder, CancelAll]
+    live.cancel_all(10)
+    assert kinds(live.commands()) == [CancelAll], "what is leaving is not cancelled again"
 
 
 def test_a_venue_that_has_forgotten_an_order_is_not_asked_in_a_circle() -> None:

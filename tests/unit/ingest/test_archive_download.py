@@ -254,6 +254,8 @@ async def test_refuses_what_the_venue_does_not_have(server: ArchiveServer, tmp_p
         wanted(server, tmp_path, "2024-02-01", "2024-02-02", interval_ns=7 * 86_400 * 10**9)
     with pytest.raises(SettingsError, match="end after the start"):
         wanted(server, tmp_path, "2024-02-02", "2024-02-02")
+    with pytest.raises(SettingsError, match=r"expected single trades of a spot market.*without a"):
+        wanted(server, tmp_path, "2024-01-01", "2024-01-02", kind="trades", grain="single")
     with pytest.raises(SettingsError, match="asked for by id"):
         wanted(server, tmp_path, "2024-02-01", "2024-02-02", venue="bybit", kind="trades")
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import BarClosed, GapDetected
-from goalkick.common.ports.feed import Step, Tape
+from goalkick.common.ports.feed import Quiet, Step, Tape
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.time import NS_PER_MINUTE as MINUTE
 from goalkick.common.values.time import NS_PER_SECOND
@@ -218,3 +218,19 @@ async def test_the_tape_passes_a_live_feed_untouched() -> None:
     told = [step async for step in feed.steps()]
     assert [step for step in told if isinstance(step, Tape)] == [early]
     assert lengths(told[-1]) == [(BTC, 1), (BTC, 5)]
+
+
+async def test_a_longer_bar_whose_last_part_is_missing_is_told_before_a_promise_past_its_end() -> (
+    None
+):
+    end_ns = 5 * MINUTE
+    promises = [Quiet.until(end_ns - 1), Quiet.until(end_ns + 1)]
+    feed = live_with_intervals(
+        Lines([*([bar(m)] for m in range(4)), *promises, [bar(5)]]), [5 * MINUTE]
+    )
+    told = [step async for step in feed.steps()]
+    assert told[4] is promises[0]
+    assert [event.time_ns for event in told[5]] == [end_ns]
+    assert lengths(told[5]) == [(BTC, 5)]
+    assert told[6] is promises[1]
+    assert lengths(told[7]) == [(BTC, 1)]

@@ -102,9 +102,10 @@ async def test_first_step_lists_the_rules_of_the_venue_exactly(market: Market) -
 
 async def test_warms_up_with_closed_bars_only_and_reads_them_exactly(market: Market) -> None:
     async with aclosing(market.feed().steps()) as steps:
-        told = await take(steps, 4)
+        told = await take(steps, 5)
         assert closes(told) == [-2, -1, 0]
-        (bar,) = told[-1]
+        (stale,), (recovered, bar) = told[1], told[-1]
+        assert (type(stale), type(recovered)) == (FeedStale, FeedRecovered)
         price = price_at(NOW_MS - NOW_MS % MINUTE_MS - MINUTE_MS)
         assert bar == BarClosed(
             time_ns=(NOW_MS - 30_000) * NS_PER_MS,
@@ -116,14 +117,14 @@ async def test_warms_up_with_closed_bars_only_and_reads_them_exactly(market: Mar
             close=D(f"{price}.50000000"),
             volume=D("0.12345678"),
         )
-        assert told[0][0].time_ns == told[1][0].time_ns - NS_PER_MINUTE
+        assert told[0][0].time_ns == told[2][0].time_ns - NS_PER_MINUTE
 
 
 async def test_tells_bars_as_they_close(market: Market) -> None:
     async with aclosing(
         market.feed(instruments=("binance:BTC/USDT", "binance:ETH/USDT")).steps()
     ) as steps:
-        await take(steps, 4)
+        await take(steps, 5)
         for minute in (1, 2):
             market.pass_minutes(1)
             (step,) = await take(steps, 1)
@@ -146,7 +147,7 @@ async def test_a_bar_that_ended_just_now_waits_until_it_has_settled(market: Mark
 
 async def test_a_long_warm_up_is_fetched_page_by_page(market: Market) -> None:
     async with aclosing(market.feed(warmup=2500).steps()) as steps:
-        told = await take(steps, 2501)
+        told = await take(steps, 2502)
     assert closes(told) == list(range(-2499, 1))
     assert len(market.venue.requests) == 3
 
@@ -155,7 +156,7 @@ async def test_missing_candles_are_a_gap_before_the_next(market: Market) -> None
     full_ms = NOW_MS - 30_000
     market.venue.missing = {full_ms - 3 * MINUTE_MS, full_ms - 2 * MINUTE_MS}
     async with aclosing(market.feed(warmup=5).steps()) as steps:
-        told = await take(steps, 4)
+        told = await take(steps, 5)
     assert closes(told) == [-4, -3, 0]
     gap = told[-1][0]
     assert isinstance(gap, GapDetected)
@@ -165,7 +166,7 @@ async def test_missing_candles_are_a_gap_before_the_next(market: Market) -> None
 async def test_goes_on_after_an_earlier_run_without_losing_a_bar(market: Market) -> None:
     last_ns = (NOW_MS - 30_000 - 7 * MINUTE_MS) * NS_PER_MS
     async with aclosing(market.feed().steps(after_ns=last_ns)) as steps:
-        told = await take(steps, 8)
+        told = await take(steps, 9)
     assert told[0][0].time_ns == last_ns + 1
     assert closes(told) == [-6, -5, -4, -3, -2, -1, 0]
     assert not any(isinstance(event, GapDetected) for step in told for event in step)
@@ -174,7 +175,7 @@ async def test_goes_on_after_an_earlier_run_without_losing_a_bar(market: Market)
 @pytest.mark.parametrize("fault", [500, 503, 429, 418, "<html>", "{}", "null"])
 async def test_a_venue_in_trouble_is_asked_again(market: Market, fault: int | str) -> None:
     async with aclosing(market.feed().steps()) as steps:
-        await take(steps, 4)
+        await take(steps, 5)
         market.venue.faults.extend([fault] * 3)
         market.pass_minutes(1)
         assert closes(await take(steps, 1)) == [1]
@@ -195,7 +196,7 @@ def test_waits_twice_as_long_after_each_failure_up_to_a_bound(
 
 async def test_nonsense_in_a_candle_makes_it_missing(market: Market) -> None:
     async with aclosing(market.feed().steps()) as steps:
-        await take(steps, 4)
+        await take(steps, 5)
         full_ms = NOW_MS - 30_000
         row = f'[{full_ms},"100","90","95","99","1",0,"0",1,"0","0","0"]'
         later = f'[{full_ms + MINUTE_MS},"100","101","95","99","1",0,"0",1,"0","0","0"]'
@@ -208,7 +209,7 @@ async def test_nonsense_in_a_candle_makes_it_missing(market: Market) -> None:
 
 async def test_silence_is_stale_and_its_end_is_recovery(market: Market) -> None:
     async with aclosing(market.feed(stale_after="3m").steps()) as steps:
-        told = await take(steps, 4)
+        told = await take(steps, 5)
         market.venue.silent.add("BTCUSDT")
         market.pass_minutes(4)
         ((stale,),) = await take(steps, 1)
@@ -223,7 +224,7 @@ async def test_silence_is_stale_and_its_end_is_recovery(market: Market) -> None:
 async def test_close_ends_the_steps_at_once(market: Market) -> None:
     feed = market.feed(poll="1h")
     steps = feed.steps()
-    await take(steps, 4)
+    await take(steps, 5)
     waiting = asyncio.ensure_future(anext(steps, None))
     await asyncio.sleep(0)
     feed.close()

@@ -1,5 +1,6 @@
 """Settings to feeds: every feed is built as configured, and what cannot be is refused."""
 
+import gzip
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from goalkick.common.values.time import NS_PER_MINUTE, parse_time
 from goalkick.ingest.feeds.aggregate import LiveWithIntervals
 from goalkick.ingest.feeds.build import build_live, build_recorded
 from goalkick.ingest.feeds.ccxt import CcxtFeed
+from goalkick.ingest.feeds.redundant import RedundantFeed
 from goalkick.ingest.feeds.stream import StreamFeed
+from goalkick.ingest.service import QUIET_EVERY_NS, IngestServiceSettings
 from goalkick.ingest.settings import IngestSettings
 
 
@@ -81,7 +84,7 @@ def test_drops_bad_rows_only_when_told_to(candles: Path) -> None:
 
 
 def test_a_live_feed_is_no_recorded_one_and_the_reverse() -> None:
-    with pytest.raises(SettingsError, match="expected simulated or replay"):
+    with pytest.raises(SettingsError, match="expected simulated, replay or recording"):
         build_recorded(settings(feed="ccxt"))
     with pytest.raises(SettingsError, match="expected ccxt for a live feed, found simulated"):
         build_live(settings(), ManualClock())
@@ -133,3 +136,58 @@ def test_each_venue_gets_its_own_instruments_and_endpoint() -> None:
     binance, bybit = map(ccxt.of, ccxt.venues)
     assert (binance.instruments, binance.endpoint) == (("ETH/USDT", "BTC/USDT"), None)
     assert (bybit.instruments, bybit.endpoint) == (("BTC/USDT",), "http://127.0.0.1:8081")
+
+
+@pytest.mark.parametrize(
+    ("mode", "asked", "expected"),
+    [
+        ("paper", None, None),
+        ("live", None, QUIET_EVERY_NS),
+        ("live", "0s", 0),
+        ("live", "1s", 10**9),
+        ("paper", "1s", 10**9),
+    ],
+)
+def test_quiet_moments_are_promised_where_orders_go_to_a_venue_or_as_asked_for(
+    mode: str, asked: str | None, expected: int | None
+) -> None:
+    config = IngestServiceSettings.model_validate(
+        {
+            "ingest": {"feed": "ccxt", "ccxt": {"quiet_every": asked}},
+            "trading": {"mode": mode, "account": "main" if mode == "live" else None},
+        }
+    )
+    assert config.promising.ccxt.quiet_every == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "venue", "reason"),
+    [
+        ((), None, "ingest.recording.files: expected recordings"),
+        (("binance-20240101T00-0000.frames.gz",), None, "list of instruments with binance:BTC/US"),
+        (("bybit-20240101T00-0000.frames.gz",), None, "expected a recording of binance"),
+        (("a.raw.gz",), None, "expected a name such as binance-"),
+        (("a.raw.gz",), "binance", "expected recordings and instruments"),
+    ],
+)
+def test_recordings_that_cannot_be_replayed_are_refused_with_a_reason(
+    tmp_path: Path, names: tuple[str, ...], venue: str | None, reason: str
+) -> None:
+    files = [tmp_path / name for name in names]
+    for file in files:
+        file.write_bytes(gzip.compress(b"") if "raw" in file.name else b"")
+    config = settings(feed="recording", recording={"files": files, "venue": venue})
+    with pytest.raises((InvalidDataError, SettingsError), match=reason):
+        build_recorded(config)
+
+
+def test_two_connections_are_one_feed_and_have_no_use_where_bars_are_polled() -> None:
+    doubled = settings(feed="ccxt", ccxt={"connections": 2})
+    feed = build_live(doubled, ManualClock())
+    assert isinstance(feed, RedundantFeed)
+    assert [line.partition(":")[0] for line in feed.standing()] == [
+        "connection 1 well",
+        "connection 2 well",
+    ]
+    with pytest.raises(ValidationError, match="expected one connection where bars are polled"):
+        settings(feed="ccxt", ccxt={"connections": 2, "transport": "poll"})

@@ -18,6 +18,7 @@ from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_MINUTE as MINUTE
+from goalkick.common.values.time import NS_PER_MS
 from goalkick.ingest.feeds.live_bars import LiveBars
 
 BTC, ETH = InstrumentId("x:BTC/USDT"), InstrumentId("x:ETH/USDT")
@@ -212,3 +213,120 @@ def test_time_never_goes_back_and_every_bar_is_told_or_in_a_gap(
                 told_ns = event.time_ns
         states = [type(e) for e in mine if isinstance(e, (FeedStale, FeedRecovered))]
         assert all(a is not b for a, b in pairwise(states))
+
+
+# The past ---------------------------------------------------------------------------------------
+
+
+def late_start(now: int) -> LiveBars:
+    """Two instruments whose bars from minute 10 on are to be fetched, at minute `now`."""
+    return LiveBars(
+        RULES,
+        MINUTE,
+        3 * MINUTE,
+        begins_ns=10 * MINUTE,
+        told_ns=None,
+        listing_ns=10 * MINUTE,
+        now_ns=now * MINUTE,
+    )
+
+
+def test_what_is_told_of_the_past_is_stale_up_to_the_newest_bar() -> None:
+    bars = late_start(20)
+    steps = say(bars, 20.1, btc=tuple(range(11, 18)), eth=tuple(range(11, 17)))
+    assert len(steps) == 7
+    assert steps[0] == [("FeedStale", "BTC", 10), ("FeedStale", "ETH", 10)]
+    assert all(name == "BarClosed" for step in steps[1:] for name, _, _ in step)
+    steps = say(bars, 20.2, btc=(18, 19, 20), eth=(17, 18, 19, 20))
+    assert [name for name, _, _ in steps[-1]] == ["FeedRecovered", "BarClosed"] * 2
+    assert all(name == "BarClosed" for step in steps[:-1] for name, _, _ in step)
+
+
+def test_a_past_that_is_there_at_once_is_stale_all_the_same() -> None:
+    steps = say(late_start(20), 20.1, btc=tuple(range(11, 21)), eth=tuple(range(11, 21)))
+    assert [name for name, _, _ in steps[0]] == ["FeedStale"] * 2
+    assert [name for name, _, _ in steps[-1]] == ["FeedRecovered", "BarClosed"] * 2
+    assert all(name == "BarClosed" for step in steps[1:-1] for name, _, _ in step)
+
+
+def test_a_past_that_ends_long_ago_stays_stale_and_is_told_once() -> None:
+    bars = late_start(30)
+    say(bars, 30.1, btc=(11, 12), eth=tuple(range(11, 31)))
+    steps = [event for step in say(bars, 34) for event in step]
+    assert ("FeedStale", "BTC", 30) not in steps
+    assert say(bars, 35, btc=(35,))[-1][:3] == [
+        ("GapDetected", "BTC", 35),
+        ("FeedRecovered", "BTC", 35),
+        ("BarClosed", "BTC", 35),
+    ]
+
+
+def test_a_start_with_bars_of_the_present_alone_is_not_stale() -> None:
+    assert say(late_start(12), 12.1, btc=(11, 12), eth=(11, 12)) == [
+        [("BarClosed", "BTC", 11), ("BarClosed", "ETH", 11)],
+        [("BarClosed", "BTC", 12), ("BarClosed", "ETH", 12)],
+    ]
+
+
+# Promises ---------------------------------------------------------------------------------------
+
+
+def test_a_promise_reaches_the_clock_and_never_the_next_bar() -> None:
+    bars = live()
+    say(bars, 11.1, btc=(11,), eth=(11,))
+    assert bars.promise(11 * MINUTE + 7) == 11 * MINUTE + 7
+    assert bars.promise(11 * MINUTE + 7) is None, "there is nothing new"
+    last = bars.promise(13 * MINUTE)
+    assert last is not None
+    assert 11 * MINUTE + 7 < last < 12 * MINUTE
+    assert say(bars, 13.1, btc=(12, 13), eth=(12, 13))[0][0] == ("BarClosed", "BTC", 12)
+
+
+def test_a_promise_waits_for_the_slowest_and_not_for_who_is_no_longer_waited_for() -> None:
+    bars = live()
+    say(bars, 11.1, btc=(11, 12, 13, 14), eth=(11,))
+    promised = bars.promise(14 * MINUTE)
+    assert promised is not None
+    assert promised < 12 * MINUTE
+    say(bars, 14.2)
+    assert bars.promise(15 * MINUTE) == 15 * MINUTE - NS_PER_MS
+
+
+_DOINGS = st.lists(
+    st.tuples(
+        st.sampled_from(("btc", "eth", "time", "promise", "silence", "hear", "news")),
+        st.integers(1, 4),
+    ),
+    max_size=60,
+)
+
+
+@given(_DOINGS, st.integers(10, 16))
+def test_whatever_happens_every_step_keeps_every_promise(
+    doings: list[tuple[str, int]], begun: int
+) -> None:
+    bars = late_start(begun)
+    now_ns, last_ns = begun * MINUTE, 10 * MINUTE
+    known = {"btc": 10, "eth": 10}
+    for doing, count in doings:
+        steps: list[Step] = []
+        if doing in known:
+            bars.add(BTC if doing == "btc" else ETH, [bar(known[doing] + count, _id(doing))])
+            known[doing] += count
+        elif doing == "time":
+            now_ns += count * MINUTE // 3
+        elif doing == "promise":
+            promised = bars.promise(now_ns)
+            assert promised is None or last_ns < promised <= now_ns
+            last_ns = promised or last_ns
+        elif doing == "news":
+            steps = [bars.beside([FeedStale(time_ns=0, instrument=BTC, last_ns=0, stream="book")])]
+        else:
+            getattr(bars, doing)(BTC)
+        for step in [*steps, *bars.release(now_ns)]:
+            assert step[0].time_ns > last_ns
+            last_ns = step[0].time_ns
+
+
+def _id(name: str) -> InstrumentId:
+    return BTC if name == "btc" else ETH

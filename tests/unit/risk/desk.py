@@ -33,9 +33,9 @@ MAIN = AccountId("main")
 class Desk:
     """A risk core with a venue that fills each order at once at the last price."""
 
-    def __init__(self, cash: str = "10000", **options: Any) -> None:
+    def __init__(self, cash: str = "10000", *, live: bool = False, **options: Any) -> None:
         options.setdefault("sizing", "fixed_quantity")
-        self.core = RiskCore(RiskSettings(**options))
+        self.core = RiskCore(RiskSettings(**options), live=live)
         self.cash = D(cash)
         self.minute = 0
         self.prices: dict[InstrumentId, Decimal] = {}

@@ -8,6 +8,8 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from goalkick.common.core.errors import InvalidDataError
+from goalkick.venue.engine.amending import Amendment
 from goalkick.venue.engine.exchange import Exchange
 from goalkick.venue.engine.model import (
     Balance,
@@ -58,7 +60,17 @@ def requests(draw: st.DrawFn) -> NewOrder:
 
 places = st.tuples(st.just("place"), st.sampled_from(ACCOUNTS), requests())
 cancels = st.tuples(st.just("cancel"), st.sampled_from(ACCOUNTS), st.integers(1, 40))
-commands = st.lists(st.one_of(places, places, places, cancels), min_size=5, max_size=40)
+changes = st.tuples(
+    st.integers(1, 40),
+    st.builds(
+        Amendment,
+        quantity=st.none() | quantities,
+        price=st.none() | prices,
+        stop_price=st.none() | prices,
+    ),
+)
+amends = st.tuples(st.just("amend"), st.sampled_from(ACCOUNTS), changes)
+commands = st.lists(st.one_of(places, places, places, cancels, amends), min_size=5, max_size=40)
 
 
 def opened() -> Exchange:
@@ -79,7 +91,10 @@ def run(exchange: Exchange, command: tuple[str, str, object]) -> None:
             exchange.place(account, what)
         elif isinstance(what, int):
             exchange.cancel(account, BTC_USDT, order_id=what)
-    except Refused:
+        elif isinstance(what, tuple):
+            number, change = what
+            exchange.amend(account, BTC_USDT, change, order_id=number)
+    except (Refused, InvalidDataError):
         pass
 
 

@@ -203,6 +203,8 @@ TOPICS: tuple[Topic, ...] = (
             order.ExternalOrderSeen,
             order.ExternalFillSeen,
             order.BalanceDiffers,
+            order.KeyRotated,
+            order.KeyRefused,
         ),
         key="account",
         partitions=3,
@@ -211,7 +213,7 @@ TOPICS: tuple[Topic, ...] = (
         consumers={"risk": "shared"},
         rank=1,
         feedback=True,
-        about="What became of each order; positions and balances.",
+        about="What became of each order; positions, balances, and the account's keys.",
     ),
 )
 

@@ -5,7 +5,7 @@ order once, and books each trade once. It never guesses what a venue did.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -46,7 +46,7 @@ from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order
 from goalkick.common.values.money import ZERO
 from goalkick.execution.ledger import Ledger, Position
 from goalkick.execution.order_state import Order, OrderStatus, flaw_of
-from goalkick.execution.settings import ExecutionSettings
+from goalkick.execution.settings import ExecutionSettings, Which
 
 _CORE = "execution/1"
 
@@ -55,9 +55,16 @@ REMEMBERED = 10_000
 drops repetitions by position in the log; this is the second line."""
 
 
+Instruments = Collection[InstrumentId] | None
+
 RECENT = 200
 """Orders that ended with something left to trade and are kept whole: a trade of theirs may still
 become known, for a cancel and a fill may cross on their way."""
+
+
+def concerns(which: Which, approved: OrderApproved) -> bool:
+    """Whether an order is among those that are to be cancelled."""
+    return which == "all" or (which == "opening" and not approved.reduce_only)
 
 
 class _State(msgspec.Struct):
@@ -154,6 +161,39 @@ class ExecutionCore:
         self._state = decode_snapshot(data, _CORE, self._fingerprint, _State)
         self._finished = OrderedDict.fromkeys(self._state.finished)
 
+    def recall(self, which: Which, time_ns: int, instruments: Instruments = None) -> list[Event]:
+        """Wants orders gone that are not leaving already; returns the commands.
+
+        Args:
+            which: all of them, or those only that may add risk.
+            time_ns: the present moment.
+            instruments: of these only; None: of all.
+        """
+        commands: list[Event] = []
+        for order in tuple(self._state.working.values()):
+            approved = order.approved
+            if order.leaving or not concerns(which, approved):
+                continue
+            if instruments is None or approved.instrument in instruments:
+                commands += self._on_cancel(
+                    CancelRequested(
+                        time_ns=time_ns,
+                        account=self._account,
+                        order=approved.order,
+                        cause=approved.order,
+                        reason="cancel all",
+                    )
+                )
+        return commands
+
+    def refuse(self, approved: OrderApproved, reason: str) -> Sequence[Event]:
+        """Does not place an order, and says why."""
+        handle = approved.client_order_id
+        if self.knows(handle):
+            return ()
+        self._remember(handle)
+        return (self._rejected(approved, approved.time_ns, reason),)
+
     def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
         """The first instrument opens the account's book."""
         self._state.bases[event.instrument] = event.rules.base
@@ -167,11 +207,9 @@ class ExecutionCore:
         if handle in self._state.working or handle in self._finished:
             return ()
         if 0 < approved.expires_at_ns <= max(approved.time_ns, self.now_ns):
-            self._remember(handle)
-            return (self._rejected(approved, approved.time_ns, "expired before it was placed"),)
+            return self.refuse(approved, "expired before it was placed")
         if flaw := flaw_of(approved):
-            self._remember(handle)
-            return (self._rejected(approved, approved.time_ns, flaw),)
+            return self.refuse(approved, flaw)
         self._state.working[handle] = Order(approved)
         return (
             OrderIntended(
@@ -309,6 +347,7 @@ class ExecutionCore:
         if order.status is OrderStatus.UNKNOWN:
             return (query,)
         order.advance(OrderStatus.UNKNOWN)
+        order.unknown_ns = answer.time_ns
         return OrderUnknown(**self._about(order, answer)), query
 
     def _on_not_found(self, answer: VenueNotFound) -> Sequence[Event]:

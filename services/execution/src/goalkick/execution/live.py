@@ -13,21 +13,27 @@ import msgspec
 from goalkick.common.core.machine import Handler
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event
-from goalkick.common.events.market import InstrumentListed
+from goalkick.common.events.control import TradingHalted
+from goalkick.common.events.market import BarClosed, FeedRecovered, FeedStale, InstrumentListed
 from goalkick.common.events.order import (
     BalanceDiffers,
     CancelRequested,
     ExternalFillSeen,
     ExternalOrderSeen,
+    KeyRefused,
+    KeyRotated,
     OrderApproved,
 )
 from goalkick.common.events.venue import (
     CancelAll,
     QueryAccount,
+    VenueContact,
     VenueEvent,
     VenueExternalOrder,
     VenueExternalTrade,
     VenueHoldings,
+    VenueKeyRefused,
+    VenueKeyRotated,
     VenueOrderEvent,
     VenueTraded,
     VenueUnreachable,
@@ -35,9 +41,10 @@ from goalkick.common.events.venue import (
 from goalkick.common.values.ids import ClientOrderId
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.execution.account import AccountBook, expected_holdings, explained_by
-from goalkick.execution.core import ExecutionCore
+from goalkick.execution.contact import Contact
+from goalkick.execution.core import ExecutionCore, concerns
 from goalkick.execution.order_state import OrderStatus
-from goalkick.execution.settings import ExecutionSettings
+from goalkick.execution.settings import ExecutionSettings, Which
 
 _CORE = "live_execution/2"
 
@@ -49,6 +56,7 @@ list them late."""
 class _State(msgspec.Struct):
     execution: bytes
     book: AccountBook
+    contact: Contact = msgspec.field(default_factory=Contact)
 
 
 class LiveExecution:
@@ -59,17 +67,37 @@ class LiveExecution:
         self.execution = ExecutionCore(settings)
         self._account = settings.account
         self._currency = settings.currency
+        self._when = settings.cancel_all
         self._book = AccountBook()
+        self._contact = Contact()
         self._commands: list[VenueEvent] = []
         self._hearers: Mapping[type[VenueEvent], Callable[[Any], Sequence[Event]]] = {
             VenueExternalOrder: self._on_external_order,
             VenueExternalTrade: self._on_external_trade,
             VenueHoldings: self._on_holdings,
+            VenueContact: self._on_contact,
+            VenueKeyRotated: self._on_key_rotated,
+            VenueKeyRefused: self._on_key_refused,
         }
         self.handlers: Mapping[type[Event], Handler] = {
-            kind: self._apart(self.execution.handlers[kind])
-            for kind in (InstrumentListed, OrderApproved, CancelRequested)
+            InstrumentListed: self._apart(self.execution.handlers[InstrumentListed]),
+            OrderApproved: self._apart(self._on_approved),
+            CancelRequested: self._apart(self.execution.handlers[CancelRequested]),
+            TradingHalted: self._on_halted,
+            BarClosed: self._on_bar,
+            FeedStale: self._on_stale,
+            FeedRecovered: self._on_recovered,
         }
+
+    @property
+    def book(self) -> AccountBook:
+        """What is known of the account beyond our own orders; to be read, not changed."""
+        return self._book
+
+    @property
+    def contact(self) -> Contact:
+        """How contact with the venue and the market stands; to be read, not changed."""
+        return self._contact
 
     def set_clock(self, now_ns: int) -> None:
         """Before what was decided is handed over: what time it is by the clock, UTC ns."""
@@ -98,9 +126,19 @@ class LiveExecution:
             reports += self._set_aside(self._heard(told))
         return reports
 
-    def cancel_all(self, moment_ns: int) -> None:
+    def cancel_all(self, moment_ns: int) -> Sequence[Event]:
         """Wants all orders of ours out of the book; each one's end is reported when it comes."""
-        self._commands.append(CancelAll(time_ns=moment_ns))
+        return self._recall("all", moment_ns)
+
+    def leave(self, moment_ns: int) -> Sequence[Event]:
+        """Before a stop: wants those orders gone that are not to work while nobody is here."""
+        return self._recall(self._when.on_stop, moment_ns)
+
+    @property
+    def left(self) -> bool:
+        """Whether all orders that a stop wants gone are known to be."""
+        working = self.execution.working.values()
+        return not any(concerns(self._when.on_stop, order.approved) for order in working)
 
     def doubts(self, moment_ns: int) -> Sequence[Event]:
         """After a restart: asks the venue about every order that had not ended.
@@ -109,6 +147,7 @@ class LiveExecution:
         unknown, and that is reported.
         """
         reports: list[Event] = []
+        self._contact.begin()
         for handle, order in tuple(self.execution.working.items()):
             if order.status in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
                 doubt = VenueUnreachable(
@@ -128,7 +167,8 @@ class LiveExecution:
 
     def snapshot(self) -> bytes:
         """The state of the orders; commands that were not taken are asked about after a restart."""
-        return encode_snapshot(_CORE, "", _State(self.execution.snapshot(), self._book))
+        state = _State(self.execution.snapshot(), self._book, self._contact)
+        return encode_snapshot(_CORE, "", state)
 
     def restore(self, data: bytes) -> None:
         """Takes over a snapshot.
@@ -139,7 +179,52 @@ class LiveExecution:
         state = decode_snapshot(data, _CORE, "", _State)
         self.execution.restore(state.execution)
         self._book = state.book
+        self._contact = state.contact
         self._commands.clear()
+
+    def _recall(self, which: Which, moment_ns: int) -> Sequence[Event]:
+        reports = self._set_aside(self.execution.recall(which, moment_ns))
+        if which == "all":
+            # Those too that only the venue knows to be ours.
+            self._commands.append(CancelAll(time_ns=moment_ns))
+        return reports
+
+    def _on_approved(self, approved: OrderApproved) -> Sequence[Event]:
+        if concerns(self._when.on_lost_contact, approved):
+            lost_ns = self._when.lost_after
+            if self._contact.is_lost(lost_ns):
+                return self.execution.refuse(approved, "contact with the venue is lost")
+            if approved.instrument in self._contact.blind(lost_ns):
+                return self.execution.refuse(approved, "the instrument's bars are stale")
+        return self.execution.handlers[OrderApproved](approved)
+
+    def _on_halted(self, event: TradingHalted) -> Sequence[Event]:
+        if event.scope not in ("*", self._account):
+            return ()
+        return self._recall(self._when.on_halt, event.time_ns)
+
+    def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
+        self._contact.saw(bar)
+        return ()
+
+    def _on_stale(self, event: FeedStale) -> Sequence[Event]:
+        if event.stream == "bar":
+            self._contact.stale.setdefault(event.instrument, self._contact.now_ns)
+        return ()
+
+    def _on_recovered(self, event: FeedRecovered) -> Sequence[Event]:
+        if event.stream == "bar":
+            self._contact.stale.pop(event.instrument, None)
+        return ()
+
+    def _on_contact(self, event: VenueContact) -> Sequence[Event]:
+        """Takes back what works without contact, again and again: more may have come."""
+        self._contact.heard(event)
+        which, after_ns = self._when.on_lost_contact, self._when.lost_after
+        if self._contact.is_lost(after_ns):
+            return self.execution.recall(which, event.time_ns)
+        blind = self._contact.blind(after_ns)
+        return self.execution.recall(which, event.time_ns, blind) if blind else ()
 
     def _heard(self, event: VenueEvent) -> Sequence[Event]:
         if not isinstance(event, VenueOrderEvent):
@@ -164,6 +249,12 @@ class LiveExecution:
         if not self._book.book(event, base, self._currency):
             return ()
         return (ExternalFillSeen(account=self._account, **_fields(event)),)
+
+    def _on_key_rotated(self, event: VenueKeyRotated) -> Sequence[Event]:
+        return (KeyRotated(account=self._account, **_fields(event)),)
+
+    def _on_key_refused(self, event: VenueKeyRefused) -> Sequence[Event]:
+        return (KeyRefused(account=self._account, **_fields(event)),)
 
     def _on_holdings(self, event: VenueHoldings) -> Sequence[Event]:
         execution, currency = self.execution, self._currency

@@ -56,6 +56,7 @@ class Order(msgspec.Struct):
         venue_order_id: the venue's handle, "" before it is known.
         trades: the venue's ids of the trades that are booked.
         leaving: whether it is wanted gone, until it has ended.
+        unknown_ns: since when its fate is not known, UTC ns; what it says of a known one is past.
     """
 
     approved: OrderApproved
@@ -64,6 +65,7 @@ class Order(msgspec.Struct):
     venue_order_id: str = ""
     trades: list[str] = msgspec.field(default_factory=list)
     leaving: bool = False
+    unknown_ns: int = 0
 
     @property
     def remaining(self) -> Decimal:

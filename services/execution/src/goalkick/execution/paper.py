@@ -7,6 +7,7 @@ import msgspec
 from goalkick.common.core.machine import Handler
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event
+from goalkick.common.events.control import TradingHalted
 from goalkick.common.events.market import BarClosed, InstrumentListed, QuoteChanged
 from goalkick.common.events.order import CancelRequested, OrderApproved
 from goalkick.common.events.venue import VenueEvent
@@ -28,6 +29,8 @@ class PaperExecution:
     def __init__(self, settings: ExecutionSettings) -> None:
         """Builds both."""
         self.execution = ExecutionCore(settings)
+        self._account = settings.account
+        self._on_halt = settings.cancel_all.on_halt
         self._venue = PaperVenueCore(settings)
         self._bar = self._venue.handlers[BarClosed]
         self._commands: dict[type[Event], Handler] = {
@@ -46,6 +49,7 @@ class PaperExecution:
             CancelRequested: lambda request: self._settle(
                 self.execution.handlers[CancelRequested](request)
             ),
+            TradingHalted: self._on_halted,
         }
 
     def snapshot(self) -> bytes:
@@ -66,6 +70,11 @@ class PaperExecution:
     def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
         self._venue.handlers[InstrumentListed](event)
         return self.execution.handlers[InstrumentListed](event)
+
+    def _on_halted(self, event: TradingHalted) -> Sequence[Event]:
+        if event.scope not in ("*", self._account):
+            return ()
+        return self._settle(self.execution.recall(self._on_halt, event.time_ns))
 
     def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
         answers = self._bar(bar)

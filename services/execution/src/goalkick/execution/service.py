@@ -1,10 +1,11 @@
 """The execution service as a process: the composition root."""
 
-import os
 from collections.abc import Sequence
 
 from pydantic import model_validator
 
+from goalkick.common.adapters.budget.settings import BudgetSettings, open_budget
+from goalkick.common.config.trading import TradingSettings
 from goalkick.common.core.machine import Core
 from goalkick.common.runtime.outside import OutsideWorker
 from goalkick.common.runtime.service import (
@@ -18,7 +19,8 @@ from goalkick.common.runtime.service import (
 from goalkick.common.runtime.wiring import Service
 from goalkick.execution.live import LiveExecution
 from goalkick.execution.paper import PaperExecution
-from goalkick.execution.settings import ExecutionSettings, TradingSettings
+from goalkick.execution.settings import ExecutionSettings, check_trading
+from goalkick.execution.standing import LOOKS
 from goalkick.execution.venues.build import build_venue
 
 
@@ -27,10 +29,11 @@ class ExecutionServiceSettings(ServiceSettings):
 
     execution: ExecutionSettings = ExecutionSettings()
     trading: TradingSettings = TradingSettings()
+    budget: BudgetSettings = BudgetSettings()
 
     @model_validator(mode="after")
     def _live_is_said_twice(self) -> "ExecutionServiceSettings":
-        self.trading.check(self.execution)
+        check_trading(self.trading, self.execution)
         if self.trading.mode == "live" and self.grace >= self.runtime.kafka.session_timeout:
             raise ValueError(
                 "mode live: expected runtime.kafka.session_timeout to be longer than "
@@ -59,12 +62,20 @@ def build(settings: ExecutionServiceSettings, around: Surroundings) -> Pump:
     """
     execution = settings.execution
     if settings.trading.mode == "live":
-        service = Service("execution", lambda: LiveExecution(execution), account=execution.account)
+        service = Service(
+            "execution",
+            lambda: LiveExecution(execution),
+            account=execution.account,
+            looks=LOOKS,
+        )
+
+        budget = open_budget(settings.budget, around.clock, around.meter.metrics)
+        around.closing.push_async_callback(budget.close)
 
         def may_place() -> bool:
             return worker.may_act()
 
-        venue = build_venue(execution, os.environ, may_place)
+        venue = build_venue(execution, around.stores, may_place, budget)
         worker = OutsideWorker(
             around.bus,
             service,
@@ -74,6 +85,7 @@ def build(settings: ExecutionServiceSettings, around: Surroundings) -> Pump:
             around.meter,
             around.instance,
             settings.grace,
+            execution.cancel_all.grace,
         )
         return worker
     service = Service(

@@ -1,17 +1,19 @@
 """What can be configured about execution."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from goalkick.common.config.secret import Secret
+from goalkick.common.config.trading import TradingSettings
 from goalkick.common.config.types import Duration, Exact, Settings
 from goalkick.common.values.ids import AccountId
 from goalkick.common.values.money import ONE, ZERO
-from goalkick.common.values.time import NS_PER_SECOND
+from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 
 FillModel = Literal["next_open", "touch", "path"]
 VenueName = Literal["binance", "bybit"]
+Which = Literal["none", "opening", "all"]
 
 
 class VenueSettings(Settings):
@@ -30,6 +32,12 @@ class VenueSettings(Settings):
     secret: Secret | None = Field(None, description="what it signs with, as a reference")
     timeout: Duration = Field(
         5 * NS_PER_SECOND, gt=0, description="time within which the venue must answer"
+    )
+    leave_within: Duration = Field(
+        NS_PER_SECOND,
+        gt=0,
+        description="an order that gets no leave from the budget of requests within so long is not "
+        "sent, and rejected; never later than after `timeout`, so that it is never in doubt",
     )
     recv_window: Duration = Field(
         5 * NS_PER_SECOND,
@@ -56,6 +64,14 @@ class VenueSettings(Settings):
         description="how often every order under way is asked about and holdings are compared, "
         "whatever the stream said",
     )
+    dead_man: Duration | None = Field(
+        None,
+        ge=3 * NS_PER_SECOND,
+        le=300 * NS_PER_SECOND,
+        multiple_of=NS_PER_SECOND,
+        description="time after which the venue itself cancels all orders of the account, those "
+        "of others too, when our private stream is gone; whole seconds, only bybit; none: off",
+    )
     keep_alive: Duration = Field(
         5 * NS_PER_SECOND,
         gt=0,
@@ -67,12 +83,64 @@ class VenueSettings(Settings):
     )
     max_retry_delay: Duration = Field(30 * NS_PER_SECOND, gt=0, description="longest such wait")
 
+    @model_validator(mode="after")
+    def _has_such_a_timer(self) -> Self:
+        if self.dead_man is not None and self.name == "binance":
+            raise ValueError(
+                "dead_man: expected none for binance, whose spot market has no such timer, found "
+                f"{self.dead_man} ns"
+            )
+        return self
+
+    @property
+    def leave_within_s(self) -> float:
+        """How long an order waits for leave, seconds: less than its answer is waited for."""
+        return min(self.leave_within, self.timeout) / NS_PER_SECOND
+
+
+class CancelAllSettings(Settings):
+    """When orders of ours are taken out of the venue's book without anybody having asked.
+
+    `opening` are those that may add risk: all that are not reduce-only. What only takes risk away,
+    such as a stop that protects a position, works on while nobody is here.
+    """
+
+    on_stop: Which = Field(
+        "opening",
+        description="at a stop that was asked for: an order that nobody attends to is a risk that "
+        "nobody answers for; `none`, `opening` or `all`",
+    )
+    on_halt: Which = Field(
+        "opening",
+        description="when trading is halted, by a person or a limit: what works is to add no more "
+        "risk; the same words",
+    )
+    on_lost_contact: Which = Field(
+        "opening",
+        description="when contact is lost for longer than `lost_after`, and until it is back "
+        "nothing of the kind is placed; the same words",
+    )
+    lost_after: Duration = Field(
+        60 * NS_PER_SECOND,
+        gt=0,
+        description="how long the private stream may be down, the venue not answer, or an "
+        "instrument's bars be stale, before contact counts as lost; a reconnect takes seconds",
+    )
+    grace: Duration = Field(
+        2_500 * NS_PER_MS,
+        gt=0,
+        le=3 * NS_PER_SECOND,
+        description="how long a stop waits for the venue to say that they are gone; the process "
+        "itself may take 3.5 s to stop",
+    )
+
 
 class ExecutionSettings(Settings):
     """The execution service, its paper venue, and the venue that live orders go to."""
 
     account: AccountId = Field(AccountId("main"), description="whose orders these are")
     venue: VenueSettings = Field(default_factory=VenueSettings)
+    cancel_all: CancelAllSettings = Field(default_factory=CancelAllSettings)
     currency: str = Field("USDT", description="the account's cash; instruments are quoted in it")
     initial_cash: Exact = Field(
         Exact(100_000), gt=ZERO, description="opening balance of the paper account"
@@ -97,36 +165,22 @@ class ExecutionSettings(Settings):
     )
 
 
-class TradingSettings(Settings):
-    """Whether money is real."""
+def check_trading(trading: TradingSettings, execution: ExecutionSettings) -> None:
+    """Sees that trading with real money is meant, and can be done.
 
-    mode: Literal["paper", "live"] = Field(
-        "paper",
-        description="`paper` trades against the paper venue; `live` sends orders to "
-        "`execution.venue`, with real money, and needs `account` besides",
-    )
-    account: AccountId | None = Field(
-        None,
-        description="for mode live: the account's id once more, as in `execution.account`, so "
-        "that one slip does not trade real money",
-    )
-
-    def check(self, execution: "ExecutionSettings") -> None:
-        """Sees that trading with real money is meant, and can be done.
-
-        Raises:
-            ValueError: it is not.
-        """
-        if self.mode == "paper":
-            return
-        if self.account != execution.account:
+    Raises:
+        ValueError: it is not.
+    """
+    if not trading.live:
+        return
+    if trading.account != execution.account:
+        raise ValueError(
+            f"mode live: expected trading.account to name the account that may trade, "
+            f"{execution.account!r}, found {trading.account!r}"
+        )
+    for name in ("key", "secret"):
+        if getattr(execution.venue, name) is None:
             raise ValueError(
-                f"mode live: expected trading.account to name the account that may trade, "
-                f"{execution.account!r}, found {self.account!r}"
+                f"mode live: expected execution.venue.{name} to say where the venue's {name} "
+                f"is, such as env:VENUE_{name.upper()}, found none"
             )
-        for name in ("key", "secret"):
-            if getattr(execution.venue, name) is None:
-                raise ValueError(
-                    f"mode live: expected execution.venue.{name} to say where the venue's {name} "
-                    f"is, such as env:VENUE_{name.upper()}, found none"
-                )

@@ -78,15 +78,17 @@ class Proposal:
         self.net = self.after * self.price
         self.buying = ZERO
         self.held = 1
+        if book.external:
+            self.net += book.external * self.price
         for each in account.books.values():
-            price = each.price or ZERO
+            price = each.mark
             if each.working:
                 self.buying += sum(each.buying, ZERO) * price
             if each is not book:
                 worst = each.worst
                 self.held += bool(worst)
                 self.gross += worst * price
-                self.net += each.expected * price
+                self.net += (each.expected + each.external) * price
 
 
 def readiness(
@@ -189,7 +191,7 @@ def _cash(p: Proposal) -> Refusal | None:
     rules = p.book.rules
     assert rules is not None  # `readiness` came first  # noqa: S101
     needed = p.quantity * p.price * (ONE + rules.taker_fee)
-    free = p.account.cash - p.buying
+    free = p.account.cash + p.account.external_cash - p.buying
     if needed <= free:
         return None
     return Refusal(

@@ -29,6 +29,8 @@ from goalkick.common.events.market import (
 from goalkick.common.events.order import (
     BalanceChanged,
     CancelRequested,
+    ExternalFillSeen,
+    ExternalOrderSeen,
     Fill,
     OrderAccepted,
     OrderCancelled,
@@ -50,8 +52,9 @@ from goalkick.risk import halts
 from goalkick.risk.approval import approve
 from goalkick.risk.checks import Proposal, Refusal, first_refusal, readiness
 from goalkick.risk.protection import exit_reason
-from goalkick.risk.settings import RiskSettings
+from goalkick.risk.settings import RiskSettings, StrategyLimits
 from goalkick.risk.sizing import sized
+from goalkick.risk.stages import beyond_limit, not_traded, share_of
 from goalkick.risk.state import Account, Book, Slot
 
 _CORE = "risk/2"
@@ -60,9 +63,17 @@ _CORE = "risk/2"
 class RiskCore:
     """Guards one account."""
 
-    def __init__(self, settings: RiskSettings) -> None:
-        """Knows nothing yet: no instrument, no price, no balance, so nothing may be risked."""
+    def __init__(self, settings: RiskSettings, *, live: bool = False) -> None:
+        """Knows nothing yet: no instrument, no price, no balance, so nothing may be risked.
+
+        Args:
+            settings: sizes and limits.
+            live: whether money is real, which not every strategy may trade.
+        """
         self._settings = settings
+        self._live = live
+        stage = settings.stage
+        self._unnamed = None if stage == "live" else StrategyLimits(stage=stage)
         self._fingerprint = f"{settings.account}|{settings.currency}"
         self._account = Account()
         self._learns = settings.sizing == "volatility_target"
@@ -90,6 +101,8 @@ class RiskCore:
             OrderAccepted: self._on_accepted,
             PositionChanged: self._on_position,
             BalanceChanged: self._on_balance,
+            ExternalOrderSeen: self._on_external_order,
+            ExternalFillSeen: self._on_external_fill,
         }
 
     @property
@@ -177,6 +190,7 @@ class RiskCore:
             book.drop(fill.order)
         else:
             book.traded(fill.order, fill.side.sign * fill.quantity)
+            book.found(fill.order)
         return ()
 
     def _on_ended(self, report: OrderReport) -> Sequence[Event]:
@@ -184,15 +198,19 @@ class RiskCore:
         return ()
 
     def _on_unknown(self, report: OrderUnknown) -> Sequence[Event]:
-        book = self._book(report.instrument)
-        if report.order not in book.unknown:
-            book.unknown.append(report.order)
+        self._book(report.instrument).doubt(report.order, report.time_ns)
         return ()
 
     def _on_accepted(self, report: OrderAccepted) -> Sequence[Event]:
-        book = self._book(report.instrument)
-        if report.order in book.unknown:
-            book.unknown.remove(report.order)
+        self._book(report.instrument).found(report.order)
+        return ()
+
+    def _on_external_order(self, event: ExternalOrderSeen) -> Sequence[Event]:
+        self._account.external_orders += 1
+        return ()
+
+    def _on_external_fill(self, fill: ExternalFillSeen) -> Sequence[Event]:
+        self._account.saw(fill, self._book(fill.instrument), self._settings.currency)
         return ()
 
     def _on_position(self, event: PositionChanged) -> Sequence[Event]:
@@ -259,6 +277,14 @@ class RiskCore:
                 stopped = Refusal(RefusalCode.STOPPED_OUT, detail, {})
                 return self._refuse(signal, slot, ZERO, stopped)
             slot.blocked = 0
+        return self._size(signal, book, slot)
+
+    def _size(self, signal: Signal, book: Book, slot: Slot) -> Sequence[Event]:
+        """Orders what a target means for a strategy of this size, stage and limits."""
+        limits = self._settings.strategies.get(signal.strategy, self._unnamed)
+        if limits is not None and signal.target and (no := not_traded(limits, self._live)):
+            gone = self._order(signal, book, slot, ZERO) if slot.wanted else ()
+            return (*gone, *self._refuse(signal, slot, ZERO, no))
         wanted = slot.wanted
         if signal.target != slot.target or slot.refused is not None:
             found = sized(signal.target, book, self._account.equity, self._settings)
@@ -266,7 +292,11 @@ class RiskCore:
                 detail = "expected the instrument's volatility to be known; it needs more bars"
                 no_size = Refusal(RefusalCode.NO_PRICE, detail, {})
                 return self._refuse(signal, slot, ZERO, no_size)
-            wanted = found
+            wanted = found if limits is None else share_of(limits, found, book)
+        if limits is not None and abs(wanted) > abs(slot.wanted):
+            too_much = beyond_limit(limits, signal.strategy, wanted, book, self._account)
+            if too_much is not None:
+                return self._refuse(signal, slot, wanted - slot.wanted, too_much)
         return self._order(signal, book, slot, wanted)
 
     def _order(self, signal: Signal, book: Book, slot: Slot, wanted: Decimal) -> Sequence[Event]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from goalkick.common.config.trading import TradingSettings
 from goalkick.common.core.machine import Core
 from goalkick.common.runtime.service import (
     ServiceSettings,
@@ -14,12 +15,14 @@ from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
 from goalkick.risk.core import RiskCore
 from goalkick.risk.settings import RiskSettings
+from goalkick.risk.standing import LOOKS
 
 
 class RiskServiceSettings(ServiceSettings):
     """The sections that the risk service reads."""
 
     risk: RiskSettings = RiskSettings()
+    trading: TradingSettings = TradingSettings()
 
 
 def awaits_reports(core: Core) -> bool:
@@ -31,7 +34,11 @@ def awaits_reports(core: Core) -> bool:
 def build(settings: RiskServiceSettings, around: Surroundings) -> Worker:
     """The service, not started yet."""
     service = Service(
-        "risk", lambda: RiskCore(settings.risk), awaits_reports, settings.risk.account
+        "risk",
+        lambda: RiskCore(settings.risk, live=settings.trading.live),
+        awaits_reports,
+        settings.risk.account,
+        looks=LOOKS,
     )
     return core_service(settings, around, service)
 

@@ -5,10 +5,32 @@ from typing import Literal
 from pydantic import Field
 
 from goalkick.common.config.types import Duration, Exact, Settings
-from goalkick.common.values.ids import AccountId
+from goalkick.common.values.ids import AccountId, StrategyId
 from goalkick.common.values.money import ONE, ZERO
 
 Sizing = Literal["fixed_quantity", "fixed_fraction", "volatility_target"]
+
+
+Stage = Literal["shadow", "paper", "canary", "live"]
+
+
+class StrategyLimits(Settings):
+    """How far one strategy has come, and what it may hold at most."""
+
+    stage: Stage = Field(
+        "live",
+        description="`shadow`: its signals are answered and never traded; `paper`: traded on paper "
+        "only; `canary`: with `canary_share` of the size; `live`: with all of it",
+    )
+    canary_share: Exact = Field(
+        Exact("0.1"), gt=ZERO, le=ONE, description="of the size, for stage canary"
+    )
+    max_exposure: Exact | None = Field(
+        None,
+        gt=ZERO,
+        description="sum of what it wants of all instruments, over equity; none: the account's "
+        "limits only",
+    )
 
 
 class RiskSettings(Settings):
@@ -45,6 +67,15 @@ class RiskSettings(Settings):
     max_positions: int = Field(10, ge=1, description="instruments held or being bought at once")
     allow_short: bool = Field(False, description="whether a position may be negative")
     allow_borrowing: bool = Field(False, description="whether cash may become negative")
+
+    stage: Stage = Field(
+        "live", description="of strategies that `strategies` does not name; the same words"
+    )
+    strategies: dict[StrategyId, StrategyLimits] = Field(
+        default_factory=dict,
+        description="strategies with limits of their own: a strategy's configured name -> `stage`, "
+        "`canary_share`, `max_exposure`",
+    )
 
     stop_loss: Exact | None = Field(
         Exact("0.05"), gt=ZERO, lt=ONE, description="loss from the average price that ends it"

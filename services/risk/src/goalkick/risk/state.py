@@ -7,8 +7,8 @@ from decimal import Decimal
 import msgspec
 
 from goalkick.common.events.market import BarClosed, VenueStatus
-from goalkick.common.events.order import Fill, RefusalCode
-from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
+from goalkick.common.events.order import ExternalFillSeen, Fill, RefusalCode
+from goalkick.common.values.ids import EventId, InstrumentId, StrategyId, name_of
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO, is_multiple, round_down
 from goalkick.common.values.time import NS_PER_YEAR
@@ -54,6 +54,9 @@ class Book(msgspec.Struct):
         recalled: working orders that are being taken back: nobody wants them any more, but they
             may trade until the venue says that they are gone.
         unknown: orders whose fate nobody knows.
+        unknown_ns: since when, by order.
+        external: signed base currency that trades of others made of the account.
+        external_price: of the last of them; None before the first.
         slots: by strategy.
         wanted: sum of what the strategies want.
         variance: of log returns per bar, exponentially weighted.
@@ -77,6 +80,14 @@ class Book(msgspec.Struct):
     wanted: Decimal = ZERO
     variance: float = 0.0
     returns: int = 0
+    unknown_ns: dict[EventId, int] = msgspec.field(default_factory=dict)
+    external: Decimal = ZERO
+    external_price: Decimal | None = None
+
+    @property
+    def mark(self) -> Decimal:
+        """What one unit is worth, quote currency; 0 where nobody has said."""
+        return self.price or self.external_price or ZERO
 
     @property
     def expected(self) -> Decimal:
@@ -96,9 +107,10 @@ class Book(msgspec.Struct):
     def worst_with(self, quantity: Decimal) -> Decimal:
         """The same with one more order of a signed `quantity`.
 
-        Any part of the orders may trade, in any order: all buys and no sell, or the reverse.
+        Any part of the orders may trade, in any order: all buys and no sell, or the reverse. What
+        others did on the account is as much at risk as what we hold.
         """
-        up = down = self.position
+        up = down = self.position + self.external
         if quantity > ZERO:
             up += quantity
         else:
@@ -176,8 +188,19 @@ class Book(msgspec.Struct):
             self.recalled.remove(order)
         else:
             self.working_sum -= left
+        self.found(order)
+
+    def doubt(self, order: EventId, now_ns: int) -> None:
+        """Nobody knows an order's fate; what is reserved for it stays reserved."""
+        if order not in self.unknown:
+            self.unknown.append(order)
+            self.unknown_ns[order] = now_ns
+
+    def found(self, order: EventId) -> None:
+        """The venue's evidence has ended the doubt about an order."""
         if order in self.unknown:
             self.unknown.remove(order)
+            self.unknown_ns.pop(order, None)
 
     def traded(self, order: EventId, signed: Decimal) -> None:
         """Part of a working order has traded; the position is reported separately."""
@@ -214,6 +237,9 @@ class Account(msgspec.Struct):
         peak: highest equity.
         floor: equity at which a limit is reached; below it nothing new is risked.
         halts: what stops new risk.
+        external_cash: quote currency that trades of others made of the account.
+        external_orders: orders of others that were seen.
+        external_fills: trades of others that were seen.
     """
 
     now_ns: int = 0
@@ -225,12 +251,40 @@ class Account(msgspec.Struct):
     peak: Decimal = ZERO
     floor: Decimal | None = None
     halts: Halts = msgspec.field(default_factory=Halts)
+    external_cash: Decimal = ZERO
+    external_orders: int = 0
+    external_fills: int = 0
 
     @property
     def equity(self) -> Decimal:
-        """Cash and positions at the last closes, quote currency."""
+        """Cash and positions at the last closes, those of others too; quote currency."""
         total = self.cash
         for book in self.books.values():
             if book.position and book.price is not None:
                 total += book.position * book.price
-        return total
+            if book.external:
+                total += book.external * book.mark
+        return total + self.external_cash
+
+    def saw(self, fill: ExternalFillSeen, book: Book, currency: str) -> None:
+        """Books a trade that is none of ours: it is at risk like ours.
+
+        Args:
+            fill: the trade.
+            book: of its instrument.
+            currency: the account's cash; what is paid in another cannot be valued, and is counted.
+        """
+        self.external_fills += 1
+        base, _, quote = name_of(fill.instrument).partition("/")
+        if book.rules is not None:
+            base, quote = book.rules.base, book.rules.quote
+        if quote != currency:
+            return
+        signed = fill.side.sign * fill.quantity
+        book.external += signed
+        book.external_price = fill.price
+        self.external_cash -= signed * fill.price
+        if fill.fee_currency == currency:
+            self.external_cash -= fill.fee
+        elif fill.fee_currency == base:
+            book.external -= fill.fee

@@ -1,7 +1,8 @@
 """What the front ends and the control API share."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from goalkick.venue.accounts import Accounts
 from goalkick.venue.clock import VenueClock
@@ -24,6 +25,7 @@ class Context:
         accounts: API keys.
         requests: log of requests.
         settings: as configured.
+        shown: what front ends have for the control API to show, by name.
     """
 
     exchange: "Exchange"
@@ -32,6 +34,7 @@ class Context:
     accounts: Accounts
     requests: RequestLog
     settings: VenueSettings
+    shown: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
     def advance(self) -> int:
         """Brings the exchange's time up to the clock, never back; front ends call it first.

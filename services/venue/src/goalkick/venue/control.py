@@ -174,6 +174,7 @@ class Control:
             ("GET", "/ledger"): (Nothing, self._ledger, "all that the exchange knows"),
             ("GET", "/clock"): (Nothing, self._clock, "the venue's clock"),
             ("POST", "/clock"): (ClockSet, self._set_clock, "set, step, skew or drift it"),
+            ("GET", "/dead-man"): (Nothing, self._dead_man, "Bybit's dead-man timers, by account"),
             ("GET", "/flow"): (Nothing, self._flow, "whether the flow trades"),
             ("POST", "/flow"): (FlowSet, self._set_flow, "pause it, or let it go on"),
             ("GET", "/instruments"): (Nothing, self._instruments, "instruments and rules"),
@@ -245,6 +246,9 @@ class Control:
             case _, rate:
                 clock.drift(rate)
         return self._clock(Nothing())
+
+    def _dead_man(self, _: Nothing) -> Any:
+        return self._context.shown.get("dead_man", dict)()
 
     def _flow(self, _: Nothing) -> Any:
         return {"paused": self._pump.paused, "rounds": self._pump.rounds}

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from goalkick.common.adapters.secrets.settings import VaultSettings
+from goalkick.common.adapters.secrets.stores import decrypting
 from goalkick.common.config.settings import load
 from goalkick.common.config.types import Settings
 from goalkick.common.core.errors import GoalkickError
@@ -17,7 +19,7 @@ from goalkick.common.topics import AROUND, SERVICES
 from goalkick.venue.server import VenueServer
 from goalkick.venue.settings import VenueSettings
 
-OTHER_SECTIONS = frozenset({*SERVICES, *AROUND, "trading", "runtime"} - {"venue"})
+OTHER_SECTIONS = frozenset({*SERVICES, *AROUND, "trading", "runtime", "secrets"} - {"venue"})
 """Sections of a configuration file that other processes read."""
 
 
@@ -25,6 +27,7 @@ class VenueProcessSettings(Settings):
     """The sections that the venue reads."""
 
     venue: VenueSettings = VenueSettings()
+    vault: VaultSettings = VaultSettings()
 
 
 def load_settings(
@@ -45,6 +48,7 @@ def load_settings(
         environ=environ,
         overrides=overrides,
         other_sections=OTHER_SECTIONS,
+        decrypt=decrypting("venue"),
     )
     return loaded.value.venue
 

@@ -51,6 +51,16 @@ class Secret:
         """Where the value is kept; not itself secret."""
         return self._reference
 
+    def kept_in(self, scheme: str) -> bool:
+        """Whether a store keeps it, and may one day have another value.
+
+        Args:
+            scheme: `env`, `file` or `vault`; a value that stands encrypted in the configuration
+                is in none.
+        """
+        encrypted = CIPHERTEXT.fullmatch(self._reference)
+        return encrypted is None and self._reference.startswith(f"{scheme}:")
+
     def reveal(self) -> str:
         """The value.
 

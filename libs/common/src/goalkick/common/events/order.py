@@ -78,6 +78,8 @@ class RefusalCode(StrEnum):
     INVALID_SIGNAL = "invalid_signal"
     SHORT_NOT_ALLOWED = "short_not_allowed"
     STOPPED_OUT = "stopped_out"
+    STAGE = "stage"
+    STRATEGY_CAP = "strategy_cap"
 
 
 class AccountEvent(Event, frozen=True, kw_only=True):
@@ -373,3 +375,41 @@ class BalanceDiffers(AccountEvent, frozen=True, kw_only=True):
     def natural_key(self) -> str:
         """Account, currency and time."""
         return f"{self.account}|{self.currency}|{self.time_ns}"
+
+
+class KeyRotated(AccountEvent, frozen=True, kw_only=True):
+    """The account's key at its venue has turned: nothing uses the old one, which may be revoked.
+
+    Ids say nothing that could be signed with.
+
+    Attributes:
+        old: id of the key that was forgotten.
+        new: id of the key in use.
+        began_ns: when the new key was first used, UTC ns.
+        ended_ns: when the old one was forgotten, UTC ns.
+    """
+
+    old: str
+    new: str
+    began_ns: int
+    ended_ns: int
+
+    def natural_key(self) -> str:
+        """Account, the keys and the time."""
+        return f"{self.account}|{self.old}|{self.new}|{self.ended_ns}"
+
+
+class KeyRefused(AccountEvent, frozen=True, kw_only=True):
+    """The account's venue refuses a key. Said once, however often it is tried again.
+
+    Attributes:
+        refused: id of the key.
+        using: id of the key in use.
+    """
+
+    refused: str
+    using: str
+
+    def natural_key(self) -> str:
+        """Account, the keys and the time."""
+        return f"{self.account}|{self.refused}|{self.using}|{self.time_ns}"

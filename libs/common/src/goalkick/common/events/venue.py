@@ -153,6 +153,18 @@ class VenueExternalTrade(VenueEvent, frozen=True, kw_only=True):
     fee_currency: str
 
 
+class VenueContact(VenueEvent, frozen=True, kw_only=True):
+    """Whether the venue is heard and answers; said whenever that changes, and every few seconds.
+
+    Attributes:
+        connected: whether the private stream stands and the last question was answered.
+        at_ns: what the clock says, UTC ns; it goes on where no market does.
+    """
+
+    connected: bool
+    at_ns: int
+
+
 class VenueHoldings(VenueEvent, frozen=True, kw_only=True):
     """What the account has, free and set aside, by currency.
 
@@ -160,3 +172,19 @@ class VenueHoldings(VenueEvent, frozen=True, kw_only=True):
     """
 
     holdings: dict[str, Decimal]
+
+
+class VenueKeyRotated(VenueEvent, frozen=True, kw_only=True):
+    """The account's key at the venue has turned; see `order.KeyRotated`."""
+
+    old: str
+    new: str
+    began_ns: int
+    ended_ns: int
+
+
+class VenueKeyRefused(VenueEvent, frozen=True, kw_only=True):
+    """The venue refuses a key of the account; see `order.KeyRefused`."""
+
+    refused: str
+    using: str

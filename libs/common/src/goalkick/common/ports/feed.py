@@ -19,6 +19,26 @@ class Tape(tuple[Event, ...]):
     __slots__ = ()
 
 
+class Quiet(Tape):
+    """A promise: no further step lies at or before a time. It holds no event.
+
+    Who waits for the market need wait no longer: what others say meanwhile, such as a venue of an
+    order, belongs to a moment in which the market says nothing.
+
+    Attributes:
+        until_ns: the time, UTC ns; later than that of the last step and of the last promise.
+    """
+
+    until_ns: int
+
+    @classmethod
+    def until(cls, until_ns: int) -> "Quiet":
+        """Promises that all steps up to a time have been said."""
+        promise = cls()
+        promise.until_ns = until_ns
+        return promise
+
+
 FROM_THE_START: Final = -(2**63)
 """A moment before every other, UTC ns."""
 

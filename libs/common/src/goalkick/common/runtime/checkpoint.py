@@ -16,6 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from goalkick.common.adapters.secrets.sealing import see_it_is_clear
 from goalkick.common.codec import protobuf
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.signal import Signal
@@ -132,7 +133,9 @@ def read(data: bytes) -> Checkpoint:
 
     Raises:
         InvalidDataError: the bytes are no snapshot of this version.
+        SettingsError: they are sealed.
     """
+    see_it_is_clear(data, "snapshot of a task")
     try:
         checkpoint = msgspec.msgpack.decode(data, type=Checkpoint)
     except msgspec.MsgspecError as error:

@@ -54,6 +54,7 @@ class Info:
         settings: (key, value, source), secrets masked: what `config.settings.describe` gives.
         tasks: says which cores run here now.
         positions: says up to where each input was handled: `topic/partition` -> offset.
+        secrets: says why no new risk is taken for want of secrets, or None.
     """
 
     service: str
@@ -62,6 +63,7 @@ class Info:
     settings: Sequence[tuple[str, str, str]] = ()
     tasks: Callable[[], Sequence[str]] = tuple
     positions: Callable[[], Mapping[str, int]] = dict
+    secrets: Check = lambda: None
 
 
 class Address(NamedTuple):
@@ -110,6 +112,7 @@ def make_app(probe: Probe, registry: CollectorRegistry, info: Info) -> FastAPI:
             },
             "tasks": list(info.tasks()),
             "positions": dict(info.positions()),
+            "secrets": info.secrets() or "fresh",
         }
 
     return app

@@ -9,6 +9,8 @@ from prometheus_client import Counter
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import FeedRecovered, FeedStale
 from goalkick.common.events.order import (
+    ExternalFillSeen,
+    ExternalOrderSeen,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
@@ -28,6 +30,8 @@ _OUTCOMES: dict[type[Event], str] = {
     OrderRejected: "rejected",
     OrderUnknown: "unknown",
 }
+
+_EXTERNAL: dict[type[Event], str] = {ExternalOrderSeen: "order", ExternalFillSeen: "fill"}
 
 
 class Meter:
@@ -75,6 +79,8 @@ class Meter:
             outcome = _OUTCOMES.get(type(event))
             if outcome is not None:
                 self._counter(names.ORDERS, outcome=outcome).inc()
+            elif (kind := _EXTERNAL.get(type(event))) is not None:
+                self._counter(names.EXTERNAL, kind=kind).inc()
             elif isinstance(event, OrderRefused):
                 self._counter(names.REFUSALS, code=event.code.value).inc()
 
@@ -95,6 +101,10 @@ class Meter:
     def dead_lettered(self, topic: str, reason: str) -> None:
         """A record was put aside; `reason` is one of a few words."""
         self._counter(names.EVENTS_DEAD_LETTERED, topic=topic, reason=reason).inc()
+
+    def denied(self, resource: str, name: str) -> None:
+        """Kafka denied us a thing; its name is in the log, its kind (topic, group) is counted."""
+        self._counter(names.KAFKA_DENIED, resource=resource).inc()
 
     def lag(self, topic: str, behind_ns: int) -> None:
         """How far the last event of a topic lies behind the clock."""

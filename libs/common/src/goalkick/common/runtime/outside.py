@@ -28,6 +28,7 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
+from goalkick.common.adapters.secrets.sealing import see_it_is_clear
 from goalkick.common.core.errors import InvalidDataError, InvariantError
 from goalkick.common.core.machine import Core
 from goalkick.common.events.base import Event
@@ -40,6 +41,7 @@ from goalkick.common.runtime.envelope import read_event
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.place import Group
 from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.standing import Standing
 from goalkick.common.runtime.task import Output
 from goalkick.common.telemetry import traces
 from goalkick.common.topics import (
@@ -88,6 +90,15 @@ class OutsideCore(Core, Protocol):
         """Before anything else ever: what the account has, by currency."""
         ...
 
+    def leave(self, moment_ns: int) -> Sequence[Event]:
+        """Before a stop: what is to be said; what is to be undone comes as commands."""
+        ...
+
+    @property
+    def left(self) -> bool:
+        """Whether all that was to be undone before a stop is known to be."""
+        ...
+
 
 class _Saved(msgspec.Struct, frozen=True):
     """A snapshot of the whole.
@@ -127,6 +138,7 @@ class OutsideWorker:
         meter: Meter,
         instance: str,
         grace_ns: int,
+        leave_ns: int = 0,
     ) -> None:
         """Nothing is read before `run`.
 
@@ -140,6 +152,7 @@ class OutsideWorker:
             instance: a name of this process, unique among all copies.
             grace_ns: for how long the outside honours what is signed now; less than
                 `kafka.session_timeout`.
+            leave_ns: for how long a stop waits until all is undone that is not to go on without us.
         """
         if service.account is None:
             raise InvariantError(f"{service.name}: expected a service of one account")
@@ -152,6 +165,7 @@ class OutsideWorker:
         self._poll_s = settings.poll_for / NS_PER_SECOND
         self._lease_s = (settings.kafka.session_timeout - grace_ns) / NS_PER_SECOND
         self._renew_s = settings.kafka.session_timeout / NS_PER_SECOND / _CONFIRMATIONS
+        self._leave_s = leave_ns / NS_PER_SECOND
         self._dividing = dividing_topic(service.name)
         self._state: Partition
         self._outputs: dict[str, Output] = {}
@@ -165,6 +179,9 @@ class OutsideWorker:
         self.connected = False
         self.ready = False
         self.moment = 0
+        self._standing = Standing(
+            service.looks, lambda: [self._core] if self.ready else [], clock, meter
+        )
 
     @property
     def stalled(self) -> bool:
@@ -176,7 +193,8 @@ class OutsideWorker:
         if not self._owns:
             return [f"{self._service.account}: standing by"]
         lease_s = max(0.0, self._lease_until_s - time.monotonic())
-        return [f"{self._service.account} on {self._venue.name}, lease of {lease_s:.1f} s"]
+        account = f"{self._service.account} on {self._venue.name}, lease of {lease_s:.1f} s"
+        return [account, *self._standing.lines()]
 
     def positions(self) -> dict[str, int]:
         """Partition -> offset up to which it was handled."""
@@ -187,7 +205,7 @@ class OutsideWorker:
         return self._owns and time.monotonic() < self._lease_until_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Works until `stop` is set, then leaves; orders stay as they are.
+        """Works until `stop` is set, then leaves.
 
         Raises:
             SettingsError: a topic is missing, or the outside refuses the keys.
@@ -266,7 +284,7 @@ class OutsideWorker:
                 hearing = hearing or asyncio.create_task(self._heard())
                 polling = polling or asyncio.create_task(self._bus.poll(self._poll_s))
                 await _first(stopping, changed, hearing, polling, timeout_s=_QUIET_NS / 1e9)
-                moment_ns = max(self._clock.now_ns(), self.moment + 1)
+                moment_ns = self._next_moment()
                 reports: list[Event] = []
                 if polling.done():
                     for record in polling.result():
@@ -276,6 +294,8 @@ class OutsideWorker:
                     reports += self._core.answer(hearing.result(), moment_ns)
                     hearing = None
                 await self._say(reports, moment_ns)
+            if self.ready and not changed.done():
+                await self._leave(changed, hearing or asyncio.create_task(self._heard()))
         finally:
             for task in (changed, hearing, polling):
                 if task is not None:
@@ -283,6 +303,32 @@ class OutsideWorker:
                     with contextlib.suppress(asyncio.CancelledError):
                         await task
             await self._venue.close()
+
+    async def _leave(
+        self, changed: "asyncio.Future[Any]", hearing: "asyncio.Task[Sequence[VenueEvent]]"
+    ) -> None:
+        """Undoes what is not to go on without us, and says so; inputs wait for who comes next."""
+        until_s = time.monotonic() + self._leave_s
+        moment_ns = self._next_moment()
+        reports = self._core.leave(moment_ns)
+        try:
+            while True:
+                await self._say(reports, moment_ns)
+                left_s = until_s - time.monotonic()
+                if self._core.left or changed.done() or left_s <= 0:
+                    break
+                await _first(changed, hearing, timeout_s=left_s)
+                moment_ns, reports = self._next_moment(), ()
+                if hearing.done():
+                    reports = self._core.answer(hearing.result(), moment_ns)
+                    hearing = asyncio.create_task(self._heard())
+        finally:
+            hearing.cancel()
+        if not self._core.left:
+            log.warning("stopped before all was undone", account=self._service.account)
+
+    def _next_moment(self) -> int:
+        return max(self._clock.now_ns(), self.moment + 1)
 
     async def _heard(self) -> Sequence[VenueEvent]:
         return await self._venue.answers()
@@ -305,7 +351,7 @@ class OutsideWorker:
             self.moment = saved.moment
             self._offsets |= {Partition(t, n): offset for t, n, offset in saved.read}
         await self._venue.start()
-        moment_ns = max(self._clock.now_ns(), self.moment + 1)
+        moment_ns = self._next_moment()
         if saved is None:
             self._core.open(await self._venue.holdings())
             reports: Sequence[Event] = ()
@@ -413,6 +459,7 @@ class OutsideWorker:
 
 
 def _read(record: Record) -> _Saved:
+    see_it_is_clear(record.value, f"state of {record.key}")
     try:
         saved = msgspec.msgpack.decode(record.value, type=_Saved)
     except msgspec.MsgspecError as error:

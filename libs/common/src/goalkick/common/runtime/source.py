@@ -5,13 +5,23 @@ readers drop what they know. A recorded feed must therefore say the same again f
 
 A live feed cannot. So every copy listens to the whole of it all the time, says what is in its own
 partitions, and keeps the last of the rest for a while: when a copy dies, whoever takes its
-partitions over says what it did not live to say.
+partitions over says what it did not live to say. A copy that hears nothing at all leaves its
+partitions to the others while it is so.
 """
 
 import asyncio
 import contextlib
+import random
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Any
 
 import structlog
@@ -20,8 +30,9 @@ from goalkick.common.codec import protobuf
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import TradePrinted
 from goalkick.common.ports.clock import Clock
-from goalkick.common.ports.feed import Step, Tape
+from goalkick.common.ports.feed import Quiet, Step, Tape
 from goalkick.common.ports.log import Log, Message, Partition
+from goalkick.common.runtime.attendance import Attendance
 from goalkick.common.runtime.envelope import TAIL, envelope, header_of, last_group
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.place import BEFORE_ALL, Group
@@ -39,6 +50,8 @@ _KEPT_AT_MOST = 20_000
 """Steps and tapes that are kept for a hand-over, however much is said in that time."""
 _TAPE_TAIL = 1_000
 """Records of a partition's tape that are looked at to find what was said already."""
+
+_GROUP = "goalkick.ingest"
 
 log = structlog.get_logger()
 
@@ -66,6 +79,10 @@ class Source:
         recorded: Steps | None = None,
         live: LiveSteps | None = None,
         speed: float = 0.0,
+        standing: Callable[[], Sequence[str]] = tuple,
+        begun: Callable[[], Awaitable[None]] | None = None,
+        leave_after: int | None = None,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Nothing is sent before `run`.
 
@@ -78,6 +95,11 @@ class Source:
             live: a feed that waits for the outside world.
             speed: how much faster than the steps' own time a recorded feed goes; 0: no waiting.
                 With clock `wall` every step comes at its own time, and at once if that is past.
+            standing: what else people should know of the feed, a line each.
+            begun: returns when a live feed hears all that it listens to; None: it does at once.
+            leave_after: time, ns, after which a copy that hears nothing leaves its partitions to
+                others, where there are some, until it hears again; None: never.
+            jitter: numbers in [0, 1) that keep copies from leaving all at once.
         """
         self._bus = bus
         self._settings = settings
@@ -86,6 +108,15 @@ class Source:
         self._recorded = recorded
         self._live = live
         self._speed = speed
+        self._standing = standing
+        self._attendance = Attendance(
+            self._join,
+            self._leave,
+            begun=begun,
+            wait_ns=settings.handover // 2,
+            leave_after_ns=leave_after,
+            jitter=jitter,
+        )
         self._dividing = dividing_topic("ingest")
         self._counts: Mapping[str, int] = {}
         self._outputs: dict[Partition, Output] = {}
@@ -110,12 +141,12 @@ class Source:
         try:
             topics = outputs_of("ingest")
             self._counts = await self._bus.partitions([topic.name for topic in topics])
-            name = self._dividing.name
-            await self._bus.join("goalkick.ingest", name, self._lost, self._gained)
             stopping = asyncio.ensure_future(stop.wait())
             try:
                 if self._live is not None:
                     await self._follow(self._live, stopping)
+                elif not stopping.done():
+                    await self._join()
                 while not stopping.done():
                     await self._go_on(stopping)
             finally:
@@ -124,6 +155,13 @@ class Source:
                 await self._bus.flush()
         finally:
             await self._bus.close()
+
+    async def _join(self) -> None:
+        await self._bus.join(_GROUP, self._dividing.name, self._lost, self._gained)
+
+    async def _leave(self) -> None:
+        await self._bus.leave()
+        await self._lost(())
 
     @property
     def connected(self) -> bool:
@@ -136,38 +174,56 @@ class Source:
         return False
 
     def tasks_running(self) -> Sequence[str]:
-        """Each partition and how far it is."""
-        return [
+        """Each partition and how far it is, and how the feed stands."""
+        places = [
             f"{output.partition.topic}[{output.partition.number}] at {output.closed.moment}"
             for output in self._outputs.values()
         ]
+        away = ["nothing is heard: its partitions are left to other copies"]
+        return [*places, *(away if self._attendance.away else ()), *self._standing()]
 
     def positions(self) -> dict[str, int]:
         """Nothing is read."""
         return {}
 
     async def _follow(self, live: LiveSteps, stopping: "asyncio.Future[Any]") -> None:
-        """Listens to a live feed from the first partitions on until it ends or we do."""
-        listening = asyncio.ensure_future(self._listen(live))
+        """Listens to a live feed until it ends or we do.
+
+        Where others have spoken before, a copy listens first and becomes a member then: it keeps
+        what it hears, and so says what nobody said while the partitions changed hands.
+        """
+        after_ns = await self._last_moment()
+        if after_ns is None:
+            await self._join()
+        listening = asyncio.ensure_future(self._listen(live, after_ns))
+        attending = asyncio.ensure_future(self._attendance.run(joined=after_ns is None))
         try:
-            await asyncio.wait((listening, stopping), return_when=asyncio.FIRST_COMPLETED)
+            waited = (listening, attending, stopping)
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            if attending.done():
+                attending.result()
             if listening.done():
                 listening.result()
                 self.finished = True
                 # The feed has ended: stay, so that readers see a healthy and silent source.
                 await stopping
         finally:
-            listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await listening
+            for task in (listening, attending):
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
 
-    async def _listen(self, live: LiveSteps) -> None:
-        await self._changed.wait()
+    async def _last_moment(self) -> int | None:
+        """The earliest moment that any partition stands at; None: nothing was ever said."""
         name = self._dividing.name
         places = [Partition(name, number) for number in range(self._counts[name])]
         tails = await self._bus.tails(places, TAIL)
         told = [group for group in map(last_group, tails.values()) if group != BEFORE_ALL]
-        after_ns = min(group.moment for group in told) if told else None
+        return min(group.moment for group in told) if told else None
+
+    async def _listen(self, live: LiveSteps, after_ns: int | None) -> None:
+        if after_ns is None:
+            await self._changed.wait()
         async with contextlib.aclosing(live(after_ns)) as steps:
             async for step in steps:
                 async with self._lock:
@@ -176,6 +232,8 @@ class Source:
 
     def _remember(self, step: Step | Tape) -> None:
         """Keeps what another copy may not live to say."""
+        if not isinstance(step, Tape):
+            self._attendance.hearing.take(step)
         now_ns, kept = self._clock.now_ns(), self._kept
         lasting = step
         if isinstance(step, Tape):
@@ -183,11 +241,15 @@ class Source:
             lasting = Tape(event for event in step if type(event) is TradePrinted)
         if lasting:
             kept.append((now_ns, lasting))
+        if len(kept) > _KEPT_AT_MOST // 2:
+            self._attendance.crowded.set()
         while kept and (now_ns - kept[0][0] > self._settings.handover or len(kept) > _KEPT_AT_MOST):
             kept.popleft()
 
     async def _say(self, step: Step | Tape) -> None:
-        if isinstance(step, Tape):
+        if isinstance(step, Quiet):
+            await self._send_quiet(step.until_ns)
+        elif isinstance(step, Tape):
             await self._send_tape(step)
         elif self._outputs:
             await self._send_live(step)
@@ -241,6 +303,14 @@ class Source:
         messages = [*self._messages(step), *self._ends(step[0].time_ns)]
         self._meter.produced(messages)
         await self._bus.send(messages, whole=True)
+
+    async def _send_quiet(self, until_ns: int) -> None:
+        """Tells readers that nothing happened up to a time; who takes over says so itself."""
+        if self._outputs:
+            self.moment = max(self.moment, until_ns)
+            messages = self._ends(until_ns)
+            self._meter.produced(messages)
+            await self._bus.send(messages)
 
     async def _send_tape(self, tape: Tape) -> None:
         """Sends what has no moment; whose partition is another copy's is that copy's to say."""
@@ -332,6 +402,9 @@ class Source:
 
     async def _gained(self, numbers: Collection[int]) -> None:
         async with self._lock:
+            if self._attendance.away:
+                return
+            self._attendance.share = len(numbers) / self._counts[self._dividing.name]
             outputs = {
                 Partition(topic.name, number): topic
                 for topic in self._topics()

@@ -12,6 +12,7 @@ from goalkick.common.events.signal import Signal
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.channel import Channel
 from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.standing import Looks
 from goalkick.common.runtime.task import Awaits, Opener, Output, Spans, Task
 from goalkick.common.topics import (
     TOPIC_OF,
@@ -37,6 +38,7 @@ class Service(msgspec.Struct, frozen=True):
         deployment: its name where there are several of the service; "" for the only one.
         renews: whether its state follows from what the log holds: a snapshot that other settings
             made is then no reason to stop, but to begin anew.
+        looks: what there is to see in its cores, for `/info` and `/metrics`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Service(msgspec.Struct, frozen=True):
     reports: Awaits | None = None
     deployment: str = ""
     renews: bool = False
+    looks: Looks = Looks()
 
     @property
     def title(self) -> str:

@@ -29,6 +29,7 @@ from goalkick.common.runtime.envelope import (
 )
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.standing import Standing
 from goalkick.common.runtime.task import Spans, Task
 from goalkick.common.telemetry import traces
 from goalkick.common.topics import DEAD_LETTERS, TOPIC_OF, dividing_topic, state_of
@@ -95,6 +96,9 @@ class Worker:
         self._generation = 0
         self.tasks: dict[int, Task] = {}
         self.ready = False
+        self._standing = Standing(
+            service.looks, lambda: [task.core for task in self.tasks.values()], clock, meter
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then saves everything and leaves.
@@ -135,7 +139,7 @@ class Worker:
             waits = ", ".join(f"{c.partition.topic}[{c.partition.number}]" for c in task.blocked)
             waiting = f", waits for {waits}" if waits else ""
             shown.append(f"{self._service.title}-{number} at {task.moment}{waiting}")
-        return shown
+        return [*shown, *self._standing.lines()]
 
     def positions(self) -> dict[str, int]:
         """Partition -> offset up to which it was handled, the least of all tasks."""

@@ -36,8 +36,9 @@ _ORDER = ("ts", "level", "service", "event")
 DEEPEST = 8
 """Levels of nesting that a line shows; deeper data (or data that contains itself) is cut."""
 
-_LOUD = ("aiokafka", "asyncio", "uvicorn")
-"""Libraries whose debug and info lines are about themselves: only their warnings pass."""
+_LOUD = ("aiokafka", "asyncio", "ccxt", "urllib3", "uvicorn")
+"""Libraries whose debug and info lines are about themselves: only their warnings pass. ccxt's tell
+every request with its headers, where a venue's key stands."""
 
 
 def configure(

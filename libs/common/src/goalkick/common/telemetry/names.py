@@ -101,6 +101,36 @@ FEED_STALE = GaugeMetric("goalkick_feed_stale", "Instruments without fresh data 
 ORDERS = CounterMetric(
     "goalkick_orders_total", "Orders that came to an outcome (filled, rejected, ...).", ("outcome",)
 )
+EXTERNAL = CounterMetric(
+    "goalkick_external_total",
+    "Orders and fills on the account that are none of ours (kind: order, fill).",
+    ("kind",),
+)
+EXTERNAL_EXPOSURE = GaugeMetric(
+    "goalkick_external_exposure_cash",
+    "What trades of others made of the account, at the last prices, in its cash; unsigned.",
+)
+ORDERS_UNKNOWN = GaugeMetric("goalkick_orders_unknown", "Orders whose fate nobody knows now.")
+ORDERS_UNKNOWN_SECONDS = GaugeMetric(
+    "goalkick_orders_unknown_seconds",
+    "Age of the oldest doubt about an order's fate, in seconds; 0: there is none.",
+)
+RESERVED_EXPOSURE = GaugeMetric(
+    "goalkick_reserved_exposure_cash",
+    "What orders under way may still trade, at the last prices, in the account's cash.",
+)
+RESERVED_UNKNOWN_EXPOSURE = GaugeMetric(
+    "goalkick_reserved_unknown_exposure_cash",
+    "The part of it that is reserved for orders whose fate nobody knows.",
+)
+DIFFERING_CURRENCIES = GaugeMetric(
+    "goalkick_differing_currencies",
+    "Currencies of which the venue holds other than is expected.",
+)
+VENUE_LOST_SECONDS = GaugeMetric(
+    "goalkick_venue_lost_seconds",
+    "How long the venue has not been heard or has not answered, in seconds; 0: it is and does.",
+)
 REFUSALS = CounterMetric("goalkick_refusals_total", "Orders that risk refused, by code.", ("code",))
 
 FEED_RECONNECTS = CounterMetric(
@@ -112,6 +142,11 @@ FEED_STREAMS_STALE = GaugeMetric(
     "goalkick_feed_streams_stale",
     "Streams (bars, trades, quotes, books of an instrument) that are silent or invalid now.",
     ("venue", "stream"),
+)
+FEED_CONNECTION_WELL = GaugeMetric(
+    "goalkick_feed_connection_well",
+    "1: of several connections to the same market this one tells everything now; 0: it does not.",
+    ("connection",),
 )
 FEED_GAPS = CounterMetric(
     "goalkick_feed_gaps_total", "Gaps in market data that were told.", ("venue", "stream")
@@ -166,6 +201,11 @@ BUDGET_CUT_OFF_SECONDS = GaugeMetric(
     "How long the limiter has been out of reach, in seconds; 0: it is not.",
 )
 
+KAFKA_DENIED = CounterMetric(
+    "goalkick_kafka_denied_total",
+    "Times that Kafka denied us a thing, by its kind (topic, group, cluster).",
+    ("resource",),
+)
 SECRETS_STALE = GaugeMetric(
     "goalkick_secrets_stale",
     "Secrets whose lease is over, so that no new risk is taken; alert on any.",
@@ -200,9 +240,18 @@ METRICS: tuple[Metric, ...] = (
     STALLS,
     FEED_STALE,
     ORDERS,
+    EXTERNAL,
+    EXTERNAL_EXPOSURE,
+    ORDERS_UNKNOWN,
+    ORDERS_UNKNOWN_SECONDS,
+    RESERVED_EXPOSURE,
+    RESERVED_UNKNOWN_EXPOSURE,
+    DIFFERING_CURRENCIES,
+    VENUE_LOST_SECONDS,
     REFUSALS,
     FEED_RECONNECTS,
     FEED_STREAMS_STALE,
+    FEED_CONNECTION_WELL,
     FEED_GAPS,
     FEED_DROPPED,
     FEED_REFUSED,
@@ -216,6 +265,7 @@ METRICS: tuple[Metric, ...] = (
     BUDGET_FOREIGN,
     BUDGET_ALONE,
     BUDGET_CUT_OFF_SECONDS,
+    KAFKA_DENIED,
     SECRETS_STALE,
     SECRETS_LEASE_SECONDS,
     VAULT_AWAY_SECONDS,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from goalkick.common.core.errors import SettingsError
 from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.events.venue import (
@@ -104,7 +105,13 @@ class BinanceDialect:
         moved["ws"]["ws-api"]["spot"] = f"{socket}/ws-api/v3"
         return moved
 
-    async def listen(self, client: Any) -> None:
+    async def guard(self, client: Any, window_s: int) -> None:
+        """See the protocol."""
+        raise SettingsError(
+            "execution.venue.dead_man: expected none, Binance's spot market has no such timer"
+        )
+
+    async def listen(self, client: Any, *, guarded: bool = False) -> None:
         """See the protocol."""
         await client.ensure_user_data_stream_ws_subscribe_signature("spot")
         while True:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.core.errors import InvalidDataError, SettingsError
 from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.events.venue import (
@@ -101,7 +101,21 @@ class BybitDialect:
         moved["ws"]["private"]["contract"] = f"{socket}/v5/private"
         return moved
 
-    async def listen(self, client: Any) -> None:
+    async def guard(self, client: Any, window_s: int) -> None:
+        """See the protocol."""
+        await client.private_post_v5_order_disconnected_cancel_all(
+            {"product": "SPOT", "timeWindow": window_s}
+        )
+        answer = await client.private_get_v5_account_query_dcp_info()
+        timers = {each["product"]: each["dcpStatus"] for each in answer["result"]["dcpInfos"]}
+        if timers.get("SPOT") != "ON":
+            raise SettingsError(
+                "execution.venue.dead_man: expected an account for which Bybit has turned on its "
+                f"disconnection protection of spot, found {timers or 'none'}; ask Bybit, or leave "
+                "the setting out"
+            )
+
+    async def listen(self, client: Any, *, guarded: bool = False) -> None:
         """See the protocol."""
         url = await client.get_url_by_market_type(None, True)
         # ccxt's own login goes by our clock, which the venue's may differ from for good.
@@ -110,8 +124,9 @@ class BybitDialect:
         signature = client.hmac(text, secret, hashlib.sha256, "hex")
         login = {"op": "auth", "args": [client.apiKey, expires, signature]}
         await client.watch(url, "authenticated", login, "authenticated")
+        topics = ["order", "execution", *(["dcp.spot"] if guarded else [])]
         while True:
-            await client.watch_topics(url, ["goalkick"], ["order", "execution"])
+            await client.watch_topics(url, ["goalkick"], topics)
 
     def hear(self, message: Any) -> Sequence[News]:
         """See the protocol."""

@@ -17,6 +17,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 import structlog
 
+from goalkick.common.adapters.budget.metered import Metering, prioritised
+from goalkick.common.adapters.secrets.rotation import KeyRefused, KeyRotated
 from goalkick.common.core.errors import GoalkickError, InvalidDataError
 from goalkick.common.events.venue import (
     CancelAll,
@@ -26,6 +28,7 @@ from goalkick.common.events.venue import (
     QueryOrder,
     VenueAccepted,
     VenueClosed,
+    VenueContact,
     VenueEvent,
     VenueExternalOrder,
     VenueExternalTrade,
@@ -35,9 +38,11 @@ from goalkick.common.events.venue import (
     VenueUnreachable,
 )
 from goalkick.common.values.ids import ClientOrderId, InstrumentId
+from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.execution.settings import VenueSettings
 from goalkick.execution.venues.client import VenueClient, said, seconds
 from goalkick.execution.venues.dialect import Dialect, Ended, Foreign, Found, News, Told, is_ours
+from goalkick.execution.venues.keys import MakeKeys, news_of
 from goalkick.execution.venues.orders import OpenOrder, Orders
 from goalkick.execution.venues.stream import PrivateStream
 from goalkick.execution.venues.tasks import Tasks
@@ -47,6 +52,11 @@ _WAITING: Final = 10_000
 """Pieces of news that may wait to be heard; more than a venue says in the time of a snapshot."""
 _AT_ONCE: Final = 3
 """Orders that are asked about one by one; more wait for the list of all open orders first."""
+
+_LOOK_S: Final = 0.2
+"""Between two looks at how contact stands, seconds."""
+_TELL_S: Final = 2.0
+"""How often that is told where it does not change, seconds: how exactly a loss is timed."""
 
 Event = TypeVar("Event", bound=VenueEvent)
 
@@ -69,6 +79,8 @@ class CcxtVenue:
         account: str,
         jitter: Callable[[], float] = random.random,
         may_place: Callable[[], bool] = lambda: True,
+        make_keys: MakeKeys | None = None,
+        metering: Metering | None = None,
     ) -> None:
         """Nothing is loaded or connected before `start`.
 
@@ -77,12 +89,17 @@ class CcxtVenue:
             dialect: the venue's own language.
             account: for the name.
             jitter: numbers in [0, 1) that keep retries of several accounts apart.
-            may_place: whether orders may be placed, asked when one is about to be signed.
+            may_place: whether orders may be placed, asked when one is about to be signed; may
+                raise `InvalidDataError` to say why not.
+            make_keys: makes what signs where keys turn while we work; None: those of the settings.
+            metering: gives leave for requests; None: they go at ccxt's own pace.
         """
         self.name = f"{dialect.name}/{account}"
         self._settings = settings
         self._dialect = dialect
         self._client = VenueClient(settings, dialect, self.name, jitter, may_place)
+        if make_keys is not None:
+            self._client.keys = make_keys(self._client.attempt, self._say_of_key)
         self.tasks = Tasks(self.name)
         self.stream = PrivateStream(self._client, dialect, self.name, self._hear, self._compare)
         self._watch = AccountWatch(
@@ -105,10 +122,16 @@ class CcxtVenue:
         """Connects; see the port."""
         self._forget()
         await self._client.load()
+        if self._client.keys is not None:
+            self._keep("keys", self._client.keys.run)
+        if self._settings.dead_man is not None:
+            window_s = self._settings.dead_man // NS_PER_SECOND
+            await self._client.ask(self._dialect.guard(self._client.rest, window_s))
         self._watch.begin()
         await self.holdings()
         self._keep("private stream", self.stream.run)
         self._keep("comparison", self._keep_comparing)
+        self._keep("contact", self._keep_telling)
         self._keep("watch of the account", self._watch.run)
         await self.stream.up()
 
@@ -120,10 +143,13 @@ class CcxtVenue:
                 order.quantity, order.sending = command.quantity, True
                 self._begin("placement", self._place(command), lambda: self._doubt(command))
             case CancelOrder(client_order_id=handle):
-                self._orders.of(handle, command.instrument)
+                # That it is there still is news from now on.
+                self._orders.of(handle, command.instrument).told = False
                 self._cancel(handle)
             case QueryOrder(client_order_id=handle):
-                self._orders.of(handle, command.instrument).known |= command.known
+                order = self._orders.of(handle, command.instrument)
+                order.known |= command.known
+                order.told = False
                 if len(self._asked) < _AT_ONCE:
                     self._ask(handle)
                 else:
@@ -192,7 +218,8 @@ class CcxtVenue:
         symbol = await self._client.symbol(order.instrument)
         self._watch.trades_here(symbol)
         async with asyncio.timeout(self._client.limit_s):
-            return await self._dialect.place(self._client.trading, order, symbol)
+            with prioritised("reduce" if order.reduce_only else "open"):
+                return await self._dialect.place(self._client.trading, order, symbol)
 
     def _doubt(self, order: PlaceOrder) -> None:
         """A placement broke in a way that nobody had thought of: nothing is known about it."""
@@ -312,6 +339,9 @@ class CcxtVenue:
             case "cancelled" | "expired":
                 cancelled = found.status == "cancelled"
                 await self._say(VenueClosed(**about, cancelled=cancelled, reason=found.reason))
+            case _:
+                # Of one that somebody has made smaller all is traded before what we asked for is.
+                await self._say(VenueClosed(**about, cancelled=False, reason="all of it traded"))
         self._orders.finish(handle)
 
     # --- news
@@ -341,6 +371,17 @@ class CcxtVenue:
             await asyncio.sleep(seconds(self._settings.compare_every))
             self._compare()
 
+    async def _keep_telling(self) -> None:
+        """Tells how contact with the venue stands: when that changes, and now and then."""
+        told, told_s = True, time.monotonic()
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            connected = self.connected and self._client.answers
+            if connected != told or time.monotonic() - told_s >= _TELL_S:
+                told, told_s = connected, time.monotonic()
+                now_ns = time.time_ns()
+                self._say_now(VenueContact(time_ns=now_ns, connected=connected, at_ns=now_ns))
+
     def _compare(self) -> None:
         """Looks at the account, and asks about every order of which that does not tell all."""
         self._watch.look()
@@ -357,6 +398,8 @@ class CcxtVenue:
                 continue
             order = self._orders.of(handle, found.instrument)
             if found.filled == order.filled:
+                if order.told:
+                    continue
                 number = found.venue_order_id
                 await self._say(VenueAccepted(**_about(handle, order), venue_order_id=number))
                 # To whoever does not know it, it is somebody else's.
@@ -389,6 +432,10 @@ class CcxtVenue:
         self._orders.note(event)
 
     # --- small parts
+
+    def _say_of_key(self, told: KeyRotated | KeyRefused) -> None:
+        log.info("key of the account", venue=self.name, told=str(told))
+        self._say_now(news_of(told))
 
     def _mapped(self, event: Event) -> Event:
         """With our name of the instrument where it still has the venue's."""

@@ -3,14 +3,18 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, Final
 
+from goalkick.common.adapters.budget.metered import Metering, metered
+from goalkick.common.adapters.secrets.venue_keys import KeyPair
 from goalkick.common.core.errors import InvalidDataError, SettingsError, TransientError
+from goalkick.common.ports.budget import BudgetTimeoutError
 from goalkick.common.values.ids import InstrumentId, name_of
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 from goalkick.execution.settings import VenueSettings
 from goalkick.execution.venues.dialect import Dialect
+from goalkick.execution.venues.keys import AccountKeys, signing
 
 _SERVER_ERRORS: Final = 500
 """The first HTTP status of those that say nothing about what was done."""
@@ -34,6 +38,8 @@ class VenueClient:
         rest: ccxt's client for questions; there after `load`, as is the next.
         trading: ccxt's client for orders: what is asked never holds up an order.
         limit_s: how long an answer is waited for.
+        answers: whether the last question was answered.
+        keys: what signs, where keys turn while we work; None: those of the settings.
     """
 
     def __init__(
@@ -43,6 +49,8 @@ class VenueClient:
         name: str,
         jitter: Callable[[], float] = random.random,
         may_place: Callable[[], bool] = lambda: True,
+        keys: AccountKeys | None = None,
+        metering: Metering | None = None,
     ) -> None:
         """Nothing is loaded or connected before `load`.
 
@@ -51,13 +59,19 @@ class VenueClient:
             dialect: the venue's own language.
             name: venue and account, for messages.
             jitter: numbers in [0, 1) that keep retries of several accounts apart.
-            may_place: whether orders may be placed, asked when one is about to be signed.
+            may_place: whether orders may be placed, asked when one is about to be signed; may
+                raise `InvalidDataError` to say why not.
+            keys: what signs, where keys turn while we work; None: those of the settings.
+            metering: gives leave for requests; None: they go at ccxt's own pace.
         """
+        self._metering = metering
         self._may_place = may_place
+        self.keys = keys
         self.settings = settings
         self.rest: Any = None
         self.trading: Any = None
         self.limit_s = seconds(settings.timeout) * 2
+        self.answers = True
         self._dialect = dialect
         self._name = name
         self._jitter = jitter
@@ -72,9 +86,11 @@ class VenueClient:
             TransientError: the venue does not answer.
             SettingsError: it refuses the keys.
         """
+        if self.keys is not None:
+            await self.keys.start()
         # Imported here because it takes 100 MB and a second, which paper trading should not pay.
         self._library = await asyncio.to_thread(_load)
-        self.rest = self.make()
+        self.rest = self.make(self._signed)
         await self.ask(self.rest.load_markets())
         await self.ask(self.rest.load_time_difference())
         self.trading = self.make(self._guarded)
@@ -88,17 +104,59 @@ class VenueClient:
         for client in clients:
             await client.close()
 
-    def make(self, wrap: Callable[[Any], Any] | None = None) -> Any:
+    @contextlib.asynccontextmanager
+    async def using(self) -> AsyncIterator[KeyPair | None]:
+        """The key that a private stream is to use while the block runs; None: the settings'."""
+        if self.keys is None:
+            yield None
+        else:
+            async with self.keys.using() as pair:
+                yield pair
+
+    async def turned(self, pair: KeyPair | None) -> None:
+        """Returns when another key than this is to be used; where keys do not turn, never."""
+        if self.keys is None or pair is None:
+            await asyncio.Event().wait()
+        else:
+            await self.keys.turned(pair.id)
+
+    def refuses(self, error: Exception, pair: KeyPair | None) -> None:
+        """Takes an error of a private stream for what it says about its key."""
+        if self.keys and pair and isinstance(error, self._library.AuthenticationError):
+            self.keys.refused(pair.id)
+
+    async def attempt(self, pair: KeyPair) -> None:
+        """Asks the venue for something harmless with a key that is not in use yet.
+
+        Raises:
+            SettingsError: it refuses the key.
+            TransientError: it does not say.
+        """
+        if self.rest is None:
+            raise TransientError(f"{self._name}: expected to be connected, found that it is not")
+        client = self.make(pair=pair)
+        client.options["timeDifference"] = self.rest.options.get("timeDifference", 0)
+        try:
+            await self.answer_to(self._dialect.holdings(client))
+        finally:
+            await client.close()
+
+    def make(self, wrap: Callable[[Any], Any] | None = None, pair: KeyPair | None = None) -> Any:
         """A new client of ccxt.
 
         Args:
             wrap: the exchange's class -> the class to use instead.
+            pair: what it signs with; None: with what the settings say, or `wrap` does.
         """
-        settings, kind = self.settings, getattr(self._library, self._dialect.name)
+        key, secret = self._credentials(pair)
+        settings, kind = (
+            self.settings,
+            metered(getattr(self._library, self._dialect.name), self._metering),
+        )
         client = (wrap(kind) if wrap else kind)(
             {
-                "apiKey": settings.key.reveal() if settings.key else "",
-                "secret": settings.secret.reveal() if settings.secret else "",
+                "apiKey": key,
+                "secret": secret,
                 "timeout": settings.timeout // NS_PER_MS,
                 # The other way of ccxt to count lets each request wait for the one before it,
                 # however long ago that was.
@@ -117,6 +175,20 @@ class VenueClient:
             client.set_markets_from_exchange(self.rest)
         return client
 
+    def _credentials(self, pair: KeyPair | None) -> tuple[str, str]:
+        if pair is not None:
+            return pair.key, pair.secret
+        settings = self.settings
+        if self.keys is not None or settings.key is None or settings.secret is None:
+            return "", ""
+        return settings.key.reveal(), settings.secret.reveal()
+
+    def _signed(self, kind: Any) -> Any:
+        """The class that signs each call with the key in use."""
+        if self.keys is None:
+            return kind
+        return signing(kind, self.keys, self._library.AuthenticationError)
+
     def _guarded(self, kind: Any) -> Any:
         """The class with a last look before an order is signed, and errors that keep the answer.
 
@@ -125,7 +197,7 @@ class VenueClient:
         """
         may_place, placement, name = self._may_place, self._dialect.placement, self._name
 
-        class Guarded(kind):  # type: ignore[misc]
+        class Guarded(self._signed(kind)):  # type: ignore[misc]
             def sign(self, path: str, api: Any, method: str, *rest: Any, **named: Any) -> Any:
                 if method == "POST" and path == placement and not may_place():
                     raise InvalidDataError(
@@ -165,7 +237,13 @@ class VenueClient:
         """
         try:
             async with self._turn:
-                return await self.answer_to(question, self.limit_s * (_PAGES if pages else 1))
+                answer = await self.answer_to(question, self.limit_s * (_PAGES if pages else 1))
+        except TransientError:
+            self.answers = False
+            raise
+        else:
+            self.answers = True
+            return answer
         finally:
             question.close()  # it may have been given up before its turn came
 
@@ -218,7 +296,7 @@ class VenueClient:
 
     def is_refusal(self, error: Exception) -> bool:
         """Whether an error of a placement says that the order is not there and will not be."""
-        if isinstance(error, InvalidDataError):
+        if isinstance(error, InvalidDataError | BudgetTimeoutError):
             return True  # it was not sent
         answer = getattr(error, _ANSWER, None)
         if not isinstance(answer, dict):

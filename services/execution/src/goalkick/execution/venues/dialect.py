@@ -120,8 +120,21 @@ class Dialect(Protocol):
         """Ccxt's table of URLs with all traffic led to `endpoint` (`http://host:port`)."""
         ...
 
-    async def listen(self, client: Any) -> None:
-        """Begins the private stream and waits until it breaks, which it raises as an error."""
+    async def listen(self, client: Any, *, guarded: bool = False) -> None:
+        """Begins the private stream and waits until it breaks, which it raises as an error.
+
+        Args:
+            client: of ccxt.
+            guarded: whether the venue is to miss us when this stream is gone, see `guard`.
+        """
+        ...
+
+    async def guard(self, client: Any, window_s: int) -> None:
+        """Has the venue cancel all orders of the account when we are gone for so long.
+
+        Raises:
+            SettingsError: it does not do that for this account.
+        """
         ...
 
     def hear(self, message: Any) -> Sequence[News]:

@@ -10,7 +10,12 @@ from typing import Final
 
 import msgspec
 
-from goalkick.common.events.venue import VenueAccepted, VenueEvent, VenueTraded
+from goalkick.common.events.venue import (
+    VenueAccepted,
+    VenueEvent,
+    VenueTraded,
+    VenueUnreachable,
+)
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.money import ZERO
 
@@ -27,6 +32,7 @@ class OpenOrder(msgspec.Struct):
         known: whether the venue has had it for certain.
         sent_s: when it can have been signed last, monotonic seconds.
         sending: whether it may still be signed.
+        told: whether it was told to be in the book, and no doubt, question or cancel came since.
     """
 
     instrument: InstrumentId
@@ -35,6 +41,7 @@ class OpenOrder(msgspec.Struct):
     traded: dict[str, Decimal] = msgspec.field(default_factory=dict)
     known: bool = False
     sending: bool = False
+    told: bool = False
 
     @property
     def filled(self) -> Decimal:
@@ -90,12 +97,16 @@ class Orders:
 
     def note(self, event: VenueEvent) -> None:
         """Takes note of what is told; all is known of an order when its whole quantity traded."""
-        if not isinstance(event, VenueTraded | VenueAccepted):
+        if not isinstance(event, VenueTraded | VenueAccepted | VenueUnreachable):
             return
         order = self.open.get(event.client_order_id)
         if order is None:
             return
+        if isinstance(event, VenueUnreachable):
+            order.told = False
+            return
         order.known = True
+        order.told = order.told or isinstance(event, VenueAccepted)
         if isinstance(event, VenueTraded):
             order.traded[event.trade_id] = event.quantity
             if order.quantity is not None and order.filled >= order.quantity:

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from goalkick.common.adapters.secrets.venue_keys import KeyPair
 from goalkick.common.core.errors import TransientError
 from goalkick.execution.venues.client import VenueClient, said
 from goalkick.execution.venues.dialect import Confirmed, Dialect, Lost, News
@@ -59,24 +60,41 @@ class PrivateStream:
         self._up.clear()
         failures = 0
         while True:
-            tapped = self._client.make(self._tapped)
-            try:
-                async with asyncio.timeout(self._client.limit_s):
-                    await tapped.load_time_difference()
-                await self._hold(tapped)
-            except asyncio.CancelledError as error:
-                # A close of ccxt's own cancels what waits for it, which is no shutdown of ours.
-                if _is_wanted():
-                    raise
-                log.warning("private stream lost", venue=self._name, reason=said(error))
-            except Exception as error:
-                log.warning("private stream lost", venue=self._name, reason=said(error))
-            finally:
-                failures = 1 if self.connected else failures + 1
-                self.connected = False
-                self._hang_up(tapped)
-            self.rebuilt += 1
-            await self._client.pause(failures)
+            async with self._client.using() as pair:
+                turned, failures = await self._held(pair, failures)
+            if not turned:
+                self.rebuilt += 1
+                await self._client.pause(failures)
+
+    async def _held(self, pair: KeyPair | None, failures: int) -> tuple[bool, int]:
+        """Holds one stream as long as it lasts.
+
+        Args:
+            pair: what it logs in with; None: the keys of the settings.
+            failures: how many failed before it without one that stood.
+
+        Returns:
+            Whether it ended because the key has turned, and how many have failed now.
+        """
+        tapped = self._client.make(self._tapped, pair)
+        turned = False
+        try:
+            async with asyncio.timeout(self._client.limit_s):
+                await tapped.load_time_difference()
+            turned = await self._hold(tapped, pair)
+        except asyncio.CancelledError as error:
+            # A close of ccxt's own cancels what waits for it, which is no shutdown of ours.
+            if _is_wanted():
+                raise
+            log.warning("private stream lost", venue=self._name, reason=said(error))
+        except Exception as error:
+            log.warning("private stream lost", venue=self._name, reason=said(error))
+            self._client.refuses(error, pair)
+        finally:
+            failures = 1 if self.connected else failures + 1
+            self.connected = False
+            self._hang_up(tapped)
+        return turned, failures
 
     async def close(self) -> None:
         """Waits until everything that was given up is closed; `run` has ended."""
@@ -98,11 +116,14 @@ class PrivateStream:
                 f"{self._name}: expected the private stream within {limit_s:g} s, found none"
             ) from None
 
-    async def _hold(self, tapped: Any) -> None:
-        """Listens until the stream is lost."""
-        listening = asyncio.ensure_future(self._dialect.listen(tapped))
+    async def _hold(self, tapped: Any, pair: KeyPair | None) -> bool:
+        """Listens until the stream is lost, or its key has turned; says whether it has."""
+        guarded = self._client.settings.dead_man is not None
+        listening = asyncio.ensure_future(self._dialect.listen(tapped, guarded=guarded))
         confirmed = asyncio.ensure_future(tapped.confirmed.wait())
         lost = asyncio.ensure_future(tapped.lost.wait())
+        turned = asyncio.ensure_future(self._client.turned(pair))
+        waiting: tuple[asyncio.Future[Any], ...] = (listening, confirmed, lost, turned)
         try:
             first = asyncio.FIRST_COMPLETED
             await asyncio.wait(
@@ -115,13 +136,14 @@ class PrivateStream:
             self.connected = True
             self._up.set()
             self._on_missed()
-            await asyncio.wait((listening, lost), return_when=first)
+            await asyncio.wait((listening, lost, turned), return_when=first)
             if listening.done():
                 listening.result()
+            return turned.done() and not lost.done()
         finally:
-            for task in (listening, confirmed, lost):
+            for task in waiting:
                 task.cancel()
-            await asyncio.wait((listening, confirmed, lost))
+            await asyncio.wait(waiting)
 
     def _hang_up(self, tapped: Any) -> None:
         """Closes a client in the background: nothing waits for its last words."""

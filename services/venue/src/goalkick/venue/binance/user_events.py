@@ -58,7 +58,7 @@ def _execution_report(change: OrderChanged, symbol: str, now_ns: int) -> Json:
         "F": amount(ZERO),
         "g": -1,
         "C": order.client_order_id if cancelled else "",
-        "x": "TRADE" if fill else _EXECUTIONS.get(order.status, "NEW"),
+        "x": _execution(change),
         "X": STATUSES[order.status],
         "r": "NONE",
         "i": order.order_id,
@@ -80,6 +80,12 @@ def _execution_report(change: OrderChanged, symbol: str, now_ns: int) -> Json:
         "V": order.self_trade.name,
     }
     return {**report, **_conditional(order)}
+
+
+def _execution(change: OrderChanged) -> str:
+    if change.fill:
+        return "TRADE"
+    return "REPLACED" if change.amended else _EXECUTIONS.get(change.order.status, "NEW")
 
 
 def _conditional(order: Order) -> Json:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from goalkick.common.values.money import plain
-from goalkick.common.values.time import NS_PER_DAY, NS_PER_MS
+from goalkick.common.values.time import NS_PER_DAY, NS_PER_MS, NS_PER_SECOND
 from goalkick.venue.accounts import ApiKey
 from goalkick.venue.bybit import errors, forms
+from goalkick.venue.bybit.dead_man import SPOT
 from goalkick.venue.bybit.front import Front
 from goalkick.venue.bybit.parameters import (
     ANY_SYMBOL,
@@ -68,6 +69,15 @@ def wallet(front: Front, key: ApiKey, asked: Asked) -> Result:
     balances = front.exchange.balances(key.account)
     chosen = {a: b for a, b in balances.items() if wanted is None or a in wanted}
     return {"list": [forms.wallet(chosen)]}
+
+
+def dead_man(front: Front, key: ApiKey, _: Asked) -> Result:
+    """The dead-man timer of the account; nothing, where none was set."""
+    window_ns = front.dead_man.window_ns(key.account)
+    if window_ns is None:
+        return {"dcpInfos": []}
+    seconds = str(window_ns // NS_PER_SECOND)
+    return {"dcpInfos": [{"product": SPOT, "dcpStatus": "ON", "timeWindow": seconds}]}
 
 
 def fee_rate(front: Front, _: ApiKey, asked: Asked) -> Result:

@@ -34,7 +34,9 @@ def build(context: Context) -> web.Application:
 
     async def alive(_: web.Application) -> AsyncIterator[None]:
         hub.start()
+        front.dead_man.start()
         yield
+        await front.dead_man.stop()
         await hub.stop()
 
     app.router.add_get("/v5/public/spot", public)

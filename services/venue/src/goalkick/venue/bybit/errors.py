@@ -47,6 +47,10 @@ _REASONS: dict[Reason, tuple[int, str]] = {
     Reason.DUPLICATE_CLIENT_ID: (170141, "Duplicate clientOrderId"),
     Reason.UNKNOWN_ORDER: (170213, "Order does not exist."),
     Reason.NO_LIQUIDITY: (170210, "New order rejected."),
+    Reason.BELOW_EXECUTED: (
+        110064,
+        "The number of contracts modified cannot be less than or equal to the filled quantity",
+    ),
 }
 
 
@@ -98,6 +102,14 @@ def _notional(asked: NewOrder) -> Decimal:
 def bad_parameter(detail: str) -> ApiError:
     """A parameter is wrong, missing or not known."""
     return ApiError(10001, f"params error: {detail}")
+
+
+def nothing_to_amend() -> ApiError:
+    """A change that changes nothing."""
+    return ApiError(
+        10001,
+        "The order remains unchanged as the parameters entered match the existing ones.",
+    )
 
 
 def bad_symbol() -> ApiError:

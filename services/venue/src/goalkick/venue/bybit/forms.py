@@ -199,10 +199,14 @@ def _reject_reason(order: Order) -> str:
         return "EC_NoImmediateQtyToFill"
     if order.status is Status.CANCELLED:
         return "EC_PerCancelRequest"
+    if order.status is Status.REJECTED and order.kind is Kind.LIMIT_MAKER:
+        return "EC_PostOnlyWillTakeLiquidity"
     return "EC_NoError"
 
 
 def _cancel_type(order: Order) -> str:
+    if order.by_dead_man:
+        return "CancelByDCP"
     match order.status:
         case Status.CANCELLED:
             return "CancelByUser"

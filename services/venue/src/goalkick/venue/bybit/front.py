@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.venue.accounts import ApiKey
 from goalkick.venue.bybit import errors
+from goalkick.venue.bybit.dead_man import DeadMan
 from goalkick.venue.bybit.forms import symbol_of
 from goalkick.venue.bybit.settings import BybitSettings
 from goalkick.venue.context import Context
@@ -45,12 +46,15 @@ class Front:
     context: Context
     addresses: AddressLimit = field(init=False)
     connections: ConnectionLimit = field(init=False)
+    dead_man: DeadMan = field(init=False)
 
     def __post_init__(self) -> None:
         settings = self.settings
         bans = BanRule(patience=0, first_ns=settings.ban, longest_ns=settings.ban)
         self.addresses = AddressLimit(settings.request_rate, bans)
         self.connections = ConnectionLimit(settings.connect_rate)
+        self.dead_man = DeadMan(self.context, settings.heartbeat)
+        self.context.shown["dead_man"] = self.dead_man.state
         self._usage: Usage[tuple[str, str]] = Usage(NS_PER_SECOND)
 
     @property

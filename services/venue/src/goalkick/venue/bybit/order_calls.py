@@ -1,10 +1,12 @@
-"""Orders: placed and cancelled, over REST and over the trade WebSocket alike."""
+"""Orders: placed, changed and cancelled, over REST and over the trade WebSocket alike."""
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypedDict
 
+from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.venue.accounts import ApiKey
 from goalkick.venue.bybit import errors, forms
+from goalkick.venue.bybit.dead_man import PRODUCTS, SPOT
 from goalkick.venue.bybit.front import Front
 from goalkick.venue.bybit.parameters import (
     ANY_SYMBOL,
@@ -17,7 +19,9 @@ from goalkick.venue.bybit.parameters import (
     one_of,
     positive,
     price,
+    window,
 )
+from goalkick.venue.engine.amending import Amendment
 from goalkick.venue.engine.model import (
     Kind,
     Listing,
@@ -32,6 +36,12 @@ from goalkick.venue.engine.model import (
 
 Asked = dict[str, Any]
 Result = dict[str, Any]
+
+
+class _Names(TypedDict):
+    order_id: int | None
+    client_order_id: str | None
+
 
 _SELF_TRADE = {
     None: SelfTrade.NONE,
@@ -79,6 +89,29 @@ CREATE_FIELDS = {
         NOT_HERE,
     ),
 }
+AMEND_FIELDS = {
+    "category": CATEGORY,
+    "symbol": SYMBOL,
+    "orderId": TEXT,
+    "orderLinkId": TEXT,
+    "qty": Field(positive),
+    "price": Field(price),
+    "triggerPrice": Field(price),
+    "triggerBy": Field(one_of("LastPrice")),
+    **dict.fromkeys(
+        (
+            "takeProfit",
+            "stopLoss",
+            "tpTriggerBy",
+            "slTriggerBy",
+            "tpslMode",
+            "tpLimitPrice",
+            "slLimitPrice",
+            "orderIv",
+        ),
+        NOT_HERE,
+    ),
+}
 CANCEL_FIELDS = {
     "category": CATEGORY,
     "symbol": SYMBOL,
@@ -93,6 +126,10 @@ CANCEL_ALL_FIELDS = {
     "settleCoin": TEXT,
     "orderFilter": Field(one_of("Order", "StopOrder", "tpslOrder")),
     "stopOrderType": TEXT,
+}
+DEAD_MAN_FIELDS = {
+    "product": Field(one_of(*PRODUCTS), default="OPTIONS"),
+    "timeWindow": Field(window, required=True),
 }
 
 
@@ -112,24 +149,39 @@ def create(front: Front, key: ApiKey, asked: Asked) -> Result:
     return _ids(order)
 
 
+def amend(front: Front, key: ApiKey, asked: Asked) -> Result:
+    """Changes one open order, named by either id; the reply has its ids and nothing else."""
+    listing, named = _named(front, key, asked)
+    change = Amendment(
+        quantity=asked["qty"], price=asked["price"], stop_price=asked["triggerPrice"]
+    )
+    if change == Amendment():
+        raise errors.bad_parameter("qty, price or triggerPrice is required")
+    try:
+        stands = front.exchange.order(key.account, listing.instrument, **named)
+    except Refused as error:
+        raise errors.refused(error) from None
+    if stands.is_open and not change.changes(stands):
+        raise errors.nothing_to_amend()
+    try:
+        order = front.exchange.amend(key.account, listing.instrument, change, **named)
+    except Refused as error:
+        request = NewOrder(
+            instrument=listing.instrument,
+            side=stands.side,
+            kind=stands.kind,
+            quantity=change.quantity or stands.quantity,
+            price=change.price or stands.price,
+        )
+        raise errors.refused(error, request, listing) from None
+    return _ids(order)
+
+
 def cancel(front: Front, key: ApiKey, asked: Asked) -> Result:
     """Cancels one order, named by either id."""
-    _must_trade(key)
-    listing = front.find(asked["symbol"])
-    if listing is None:
-        raise errors.ApiError(170121, "Invalid symbol.")
-    number, link = asked["orderId"], asked["orderLinkId"]
-    if not (number or link):
-        raise errors.bad_parameter("orderId or orderLinkId is required")
-    if number and not number.isdigit():
-        raise errors.refused(Refused(Reason.UNKNOWN_ORDER))
+    listing, named = _named(front, key, asked)
     try:
-        order = front.exchange.cancel(
-            key.account,
-            listing.instrument,
-            order_id=int(number) if number else None,
-            client_order_id=None if number else link,
-        )
+        order = front.exchange.cancel(key.account, listing.instrument, **named)
     except Refused as error:
         raise errors.refused(error) from None
     return _ids(order)
@@ -150,9 +202,33 @@ def cancel_all(front: Front, key: ApiKey, asked: Asked) -> Result:
     return {"list": [_ids(order) for order in cancelled], "success": "1"}
 
 
+def set_dead_man(front: Front, key: ApiKey, asked: Asked) -> Result:
+    """After how many seconds without a sign of life the account's orders are cancelled."""
+    _must_trade(key)
+    if asked["product"] == SPOT:
+        front.dead_man.set(key.account, asked["timeWindow"] * NS_PER_SECOND)
+    return {}
+
+
 def _must_trade(key: ApiKey) -> None:
     if not key.can_trade:
         raise errors.no_permission()
+
+
+def _named(front: Front, key: ApiKey, asked: Asked) -> tuple[Listing, _Names]:
+    """The instrument and the ids of the order that a call is about."""
+    _must_trade(key)
+    listing = front.find(asked["symbol"])
+    if listing is None:
+        raise errors.ApiError(170121, "Invalid symbol.")
+    number, link = asked["orderId"], asked["orderLinkId"]
+    if not (number or link):
+        raise errors.bad_parameter("orderId or orderLinkId is required")
+    if number and not number.isdigit():
+        raise errors.refused(Refused(Reason.UNKNOWN_ORDER))
+    if number:
+        return listing, {"order_id": int(number), "client_order_id": None}
+    return listing, {"order_id": None, "client_order_id": link}
 
 
 def _ids(order: Order) -> Result:

@@ -114,6 +114,14 @@ def within(low: int, high: int) -> Callable[[str], int]:
     return read_number
 
 
+def window(text: str) -> int:
+    """The window of the dead-man timer: 3 to 300 whole seconds."""
+    value = int(text)
+    if not 3 <= value <= 300:
+        raise ValueError(text)
+    return value
+
+
 def unsupported(text: str) -> str:
     """Something that this venue does not do: only empty and false values pass."""
     if text not in ("0", "false", "None", "UNKNOWN", "[]"):

@@ -1,5 +1,6 @@
 """`/v5/private`: the account's orders, executions and wallet, as they change."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +23,12 @@ TOPICS = {
 }
 """Topics that are served, and what they tell."""
 
-SILENT = frozenset({"position", "greeks", "order.linear", "execution.linear"})
+DEAD_MAN = "dcp.spot"
+"""The topic that says nothing: who listens to it is missed by the dead-man timer."""
+
+SILENT = frozenset(
+    {"position", "greeks", "order.linear", "execution.linear", "dcp.future", "dcp.option", DEAD_MAN}
+)
 """Topics that can be subscribed to and never say anything on spot."""
 
 
@@ -52,6 +58,11 @@ class PrivateSession(Session):
     def leave(self) -> None:
         """Hears the exchange no more."""
         self._unsubscribe()
+        self.front.dead_man.left(self)
+
+    def alive(self) -> None:
+        """Tells the dead-man timer."""
+        self.front.dead_man.heard(self)
 
     def terminate(self, fault: Fault) -> None:
         """The account's events end without a word."""
@@ -83,14 +94,21 @@ class PrivateSession(Session):
         elif message["op"] == "unsubscribe":
             for name in names:
                 self._topics.pop(name, None)
+            if DEAD_MAN in names:
+                self.front.dead_man.left(self)
             self.reply(self._yes(message))
         else:
             await self.acknowledge(
                 f"user:{names[0]}" if names else "user:",
                 self._yes(message),
                 lambda text: self._no(message, text),
-                lambda: self._topics.update({n: TOPICS[n] for n in names if n in TOPICS}),
+                lambda: self._begin(names),
             )
+
+    def _begin(self, names: Sequence[str]) -> None:
+        self._topics.update({name: TOPICS[name] for name in names if name in TOPICS})
+        if DEAD_MAN in names and self.key is not None:
+            self.front.dead_man.joined(self, self.key.account)
 
     def _hear(self, happening: Happening) -> None:
         match happening:

@@ -14,6 +14,7 @@ from goalkick.venue.bybit import account_calls, errors, market_calls, order_call
 from goalkick.venue.bybit.errors import ApiError
 from goalkick.venue.bybit.front import Front, Quota
 from goalkick.venue.bybit.parameters import Field, read
+from goalkick.venue.bybit.settings import BybitSettings
 from goalkick.venue.bybit.signing import check_request
 from goalkick.venue.engine.model import Refused
 from goalkick.venue.faults import Fault
@@ -38,11 +39,19 @@ class SignedCall:
 
     Attributes:
         trades: whether it counts as an order request or as a query.
+        amends: whether it counts as a request to change an order.
     """
 
     fields: Fields
     run: Callable[[Front, ApiKey, Result], Result]
     trades: bool = False
+    amends: bool = False
+
+    def limit(self, settings: BybitSettings) -> int:
+        """How many of these an account may make in a second."""
+        if self.amends:
+            return settings.amends_per_second
+        return settings.orders_per_second if self.trades else settings.queries_per_second
 
 
 CALLS: dict[tuple[str, str], PublicCall | SignedCall] = {
@@ -59,6 +68,7 @@ CALLS: dict[tuple[str, str], PublicCall | SignedCall] = {
     ("GET", "/v5/account/wallet-balance"): SignedCall(
         account_calls.WALLET_FIELDS, account_calls.wallet
     ),
+    ("GET", "/v5/account/query-dcp-info"): SignedCall({}, account_calls.dead_man),
     ("GET", "/v5/account/fee-rate"): SignedCall(account_calls.FEE_FIELDS, account_calls.fee_rate),
     ("GET", "/v5/asset/coin/query-info"): SignedCall(
         account_calls.COIN_FIELDS, account_calls.coins
@@ -73,11 +83,17 @@ CALLS: dict[tuple[str, str], PublicCall | SignedCall] = {
     ("POST", "/v5/order/create"): SignedCall(
         order_calls.CREATE_FIELDS, order_calls.create, trades=True
     ),
+    ("POST", "/v5/order/amend"): SignedCall(
+        order_calls.AMEND_FIELDS, order_calls.amend, trades=True, amends=True
+    ),
     ("POST", "/v5/order/cancel"): SignedCall(
         order_calls.CANCEL_FIELDS, order_calls.cancel, trades=True
     ),
     ("POST", "/v5/order/cancel-all"): SignedCall(
         order_calls.CANCEL_ALL_FIELDS, order_calls.cancel_all, trades=True
+    ),
+    ("POST", "/v5/order/disconnected-cancel-all"): SignedCall(
+        order_calls.DEAD_MAN_FIELDS, order_calls.set_dead_man, trades=True
     ),
 }
 
@@ -162,8 +178,7 @@ def _run(
     )
     state.account = key.account
     state.params = _members(body) if request.method == "POST" else dict(request.query)
-    limit = front.settings.orders_per_second if call.trades else front.settings.queries_per_second
-    state.quota = front.spend(key, request.path, limit)
+    state.quota = front.spend(key, request.path, call.limit(front.settings))
     asked = read(call.fields, state.params)
     if STALE in request:
         return {"category": "spot", "list": [], "nextPageCursor": ""}

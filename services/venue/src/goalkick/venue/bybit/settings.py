@@ -17,6 +17,9 @@ class BybitSettings(Settings):
     orders_per_second: int = Field(
         20, gt=0, description="requests of an account in each second, to place and to cancel apart"
     )
+    amends_per_second: int = Field(
+        10, gt=0, description="requests of an account in each second to change orders"
+    )
     queries_per_second: int = Field(
         50, gt=0, description="signed queries of an account in each second, by kind of query"
     )
@@ -28,6 +31,12 @@ class BybitSettings(Settings):
     )
     silence: Duration = Field(
         10 * NS_PER_MINUTE, gt=0, description="a connection that says nothing for so long is cut"
+    )
+    heartbeat: Duration = Field(
+        20 * NS_PER_SECOND,
+        gt=0,
+        description="a private connection that says nothing for so long counts as gone for the "
+        "dead-man timer",
     )
     connection_lifetime: Duration = Field(
         NS_PER_DAY, gt=0, description="a connection is cut when it is so old"

@@ -73,6 +73,9 @@ class Session:
     def leave(self) -> None:
         """Ends what the connection had subscribed to."""
 
+    def alive(self) -> None:
+        """The client has said something."""
+
     def terminate(self, fault: Fault) -> None:
         """The account's events end; Bybit has no notice of it."""
 
@@ -111,6 +114,7 @@ class Session:
             message = await self.connection.receive(timeout=silence_s)
             if self.wire.muted:
                 break
+            self.alive()
             match message.type:
                 case WSMsgType.TEXT:
                     await self._take(message.data)

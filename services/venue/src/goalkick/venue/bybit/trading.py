@@ -20,12 +20,15 @@ from goalkick.venue.faults import Action, Fault, Point
 
 CALLS: Mapping[str, SignedCall] = {
     "order.create": SignedCall(order_calls.CREATE_FIELDS, order_calls.create, trades=True),
+    "order.amend": SignedCall(
+        order_calls.AMEND_FIELDS, order_calls.amend, trades=True, amends=True
+    ),
     "order.cancel": SignedCall(order_calls.CANCEL_FIELDS, order_calls.cancel, trades=True),
 }
 
 
 class TradeSession(Session):
-    """A connection of an account that places and cancels orders."""
+    """A connection of an account that places, changes and cancels orders."""
 
     where = "socket:wsapi"
 
@@ -110,8 +113,8 @@ class TradeSession(Session):
                 raise errors.bad_parameter("expected header and one element of args")
             window = header.get(WINDOW, self.front.settings.receive_window_ms)
             check_time(header.get(STAMP), window, self.front.now_ms())
-            quota = self.front.spend(key, op, self.front.settings.orders_per_second)
             call = CALLS[op]
+            quota = self.front.spend(key, op, call.limit(self.front.settings))
             data = call.run(self.front, key, read(call.fields, args[0]))
         except ApiError as error:
             return self._say(message, error.code, error.message, quota=quota)

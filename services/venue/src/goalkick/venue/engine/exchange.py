@@ -5,6 +5,7 @@ same happenings, byte for byte. It has no clock, no randomness and no I/O. Whate
 changes nothing. Not for use by several threads.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
@@ -14,6 +15,7 @@ import msgspec
 
 from goalkick.common.values.money import ZERO
 from goalkick.venue.engine.accounts import Accounts, Deposit
+from goalkick.venue.engine.amending import Amendment, amended, check_amended
 from goalkick.venue.engine.filters import (
     check_counts,
     check_filters,
@@ -272,6 +274,42 @@ class Exchange:
         self._deliver()
         return copy_of(order)
 
+    def amend(
+        self,
+        account: str,
+        instrument: str,
+        change: Amendment,
+        *,
+        order_id: int | None = None,
+        client_order_id: str | None = None,
+    ) -> Order:
+        """Changes an open order, named by its number, its client order id, or both.
+
+        Returns:
+            The order as it stands afterwards.
+
+        Raises:
+            Refused: there is no such open order, or a rule forbids the change.
+            InvalidDataError: neither id is given, there is no such account, or the change makes no
+                sense for the order.
+        """
+        record = self._accounts[account]
+        market = self._market(instrument)
+        if market.listing.phase is not Phase.TRADING:
+            raise Refused(Reason.MARKET_CLOSED, f"{instrument}: {market.listing.phase}")
+        order = record.find(instrument, order_id, client_order_id)
+        if not order.is_open:
+            raise Refused(Reason.UNKNOWN_ORDER, f"order {order.order_id} has ended: {order.status}")
+        wanted = amended(order, change)
+        check_amended(market, order, wanted, house=record.house)
+        if held_by(wanted) - held_by(order) > self._free(market, order):
+            raise Refused(
+                Reason.INSUFFICIENT_BALANCE, f"{account!r} cannot pay for {wanted.quantity}"
+            )
+        self._matching.amend(market, order, wanted, self._now_ns)
+        self._deliver()
+        return copy_of(order)
+
     def cancel_all(self, account: str, instrument: str) -> list[Order]:
         """Ends all open orders of an account on an instrument; there may be none.
 
@@ -284,6 +322,18 @@ class Exchange:
             self._matching.end(market, order, Status.CANCELLED, self._now_ns)
         self._deliver()
         return [copy_of(order) for order in orders]
+
+    def withdraw(self, account: str) -> list[Order]:
+        """Ends all open orders of an account whose owner is gone; a halt keeps those it holds."""
+        ended: list[Order] = []
+        for order in self._accounts[account].open_orders():
+            with contextlib.suppress(Refused):
+                market = self._cancellable(order.instrument)
+                order.by_dead_man = True
+                self._matching.end(market, order, Status.EXPIRED, self._now_ns)
+                ended.append(copy_of(order))
+        self._deliver()
+        return ended
 
     def order(
         self,

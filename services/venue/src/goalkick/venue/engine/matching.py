@@ -9,8 +9,10 @@ from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
+from goalkick.common.core.errors import InvariantError
 from goalkick.common.values.money import ZERO
 from goalkick.venue.engine.accounts import Account, Accounts
+from goalkick.venue.engine.amending import keeps_place
 from goalkick.venue.engine.market import Market
 from goalkick.venue.engine.model import (
     Fill,
@@ -71,9 +73,42 @@ class Matching:
             market.triggers.add(order, order.stop_price)
             return
         self._work(market, order, now_ns)
-        while due := market.take_due():
-            for triggered in due:
-                self._trigger(market, triggered, now_ns)
+        self._set_off(market, now_ns)
+
+    def amend(self, market: Market, order: Order, wanted: Order, now_ns: int) -> None:
+        """An open order takes the terms of `wanted`, which was checked.
+
+        Less of it at the same price keeps its place; otherwise it leaves the book and comes back
+        as the youngest, and trades if its price is met. A limit-maker order that would is rejected.
+        """
+        self._wallets.lock(
+            order.account, _spent_asset(market, order.side), held_by(wanted) - held_by(order)
+        )
+        in_place = keeps_place(order, wanted)
+        if order.status is Status.PENDING:
+            market.triggers.remove(order, _given(order.stop_price))
+        else:
+            taken = order.quantity - wanted.quantity if in_place else order.left
+            price = _given(order.price)
+            self._emit(market.book.take(order, price, taken, now_ns, remove=not in_place))
+        order.quantity, order.price, order.stop_price = (
+            wanted.quantity,
+            wanted.price,
+            wanted.stop_price,
+        )
+        order.updated_ns = now_ns
+        if order.status is Status.PENDING:
+            self._changed(order, amended=True)
+            market.triggers.add(order, _given(order.stop_price))
+        elif in_place:
+            self._changed(order, amended=True)
+        elif order.kind is Kind.LIMIT_MAKER and market.book.crosses(
+            order.side, _given(order.price)
+        ):
+            self._close(market, order, Status.REJECTED, now_ns)
+        else:
+            self._work(market, order, now_ns, amended=True)
+            self._set_off(market, now_ns)
 
     def end(
         self, market: Market, order: Order, status: Status, now_ns: int, cancel_id: str = ""
@@ -96,6 +131,12 @@ class Matching:
         """What would happen if the order began to work now."""
         return plan(market.book, order, market.listing.lot_size, self.funds(market, order))
 
+    def _set_off(self, market: Market, now_ns: int) -> None:
+        """The orders that wait for the prices of these trades begin to work."""
+        while due := market.take_due():
+            for triggered in due:
+                self._trigger(market, triggered, now_ns)
+
     def _trigger(self, market: Market, order: Order, now_ns: int) -> None:
         held = held_by(order)
         order.status = Status.NEW
@@ -105,10 +146,10 @@ class Matching:
         self._wallets.lock(order.account, asset, held_by(order) - held)
         self._work(market, order, now_ns)
 
-    def _work(self, market: Market, order: Order, now_ns: int) -> None:
+    def _work(self, market: Market, order: Order, now_ns: int, *, amended: bool = False) -> None:
         planned = self.plan(market, order)
         order.working_ns = now_ns
-        self._changed(order)
+        self._changed(order, amended=amended)
         if order.time_in_force is TimeInForce.FOK and planned.ending is not Ending.DONE:
             self._close(market, order, Status.EXPIRED, now_ns)
             return
@@ -230,8 +271,28 @@ class Matching:
         self._accounts[order.account].end(order)
         self._changed(order, cancel_id=cancel_id)
 
-    def _changed(self, order: Order, fill: Fill | None = None, cancel_id: str = "") -> None:
-        self._emit(OrderChanged(order=copy_of(order), fill=fill, cancel_id=cancel_id))
+    def _changed(
+        self,
+        order: Order,
+        fill: Fill | None = None,
+        cancel_id: str = "",
+        *,
+        amended: bool = False,
+    ) -> None:
+        self._emit(
+            OrderChanged(order=copy_of(order), fill=fill, cancel_id=cancel_id, amended=amended)
+        )
+
+
+def _given(price: Decimal | None) -> Decimal:
+    """The price of an order that has one.
+
+    Raises:
+        InvariantError: it has none.
+    """
+    if price is None:
+        raise InvariantError("expected an order with a price where it rests or waits, found none")
+    return price
 
 
 def _spent_asset(market: Market, side: Side) -> str:

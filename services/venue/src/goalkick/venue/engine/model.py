@@ -92,7 +92,9 @@ class Reason(StrEnum):
     DUPLICATE_CLIENT_ID = "duplicate_client_id"
     """An open order of the account has this client order id; ended orders do not count."""
     UNKNOWN_ORDER = "unknown_order"
-    """There is no such order, or, to a cancel, none that is open."""
+    """There is no such order, or, to a cancel or a change, none that is open."""
+    BELOW_EXECUTED = "below_executed"
+    """A changed order would want no more than what is filled of it."""
     NO_LIQUIDITY = "no_liquidity"
     """A market order found an empty book; protocols that accept it expire it instead."""
 
@@ -214,6 +216,7 @@ class Order(msgspec.Struct, kw_only=True):
         quote_executed: sum of price x quantity of its fills.
         working_ns: when it entered the book; 0: never.
         fills: its fills, oldest first.
+        by_dead_man: whether it ended because its owner was gone for too long.
     """
 
     order_id: int
@@ -235,6 +238,7 @@ class Order(msgspec.Struct, kw_only=True):
     executed: Decimal = ZERO
     quote_executed: Decimal = ZERO
     fills: list[Fill] = msgspec.field(default_factory=list)
+    by_dead_man: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -358,17 +362,19 @@ class Traded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """An order began, was filled, or ended.
+    """An order began, was filled, was changed by its owner, or ended.
 
     Attributes:
         order: a copy as it stood then.
         fill: what was filled; None where nothing was.
         cancel_id: the client's id of the cancel; "" where it was none.
+        amended: whether its owner changed it.
     """
 
     order: Order
     fill: Fill | None = None
     cancel_id: str = ""
+    amended: bool = False
 
 
 class BalanceChanged(msgspec.Struct, frozen=True, kw_only=True):

@@ -56,7 +56,7 @@ def plan(book: Book, taker: Order, lot_size: Decimal, funds: Decimal | None) -> 
 
     Args:
         book: not changed.
-        taker: not in the book; without fills so far.
+        taker: not in the book; what is left of it is planned for.
         lot_size: step of quantities that are worked out from quote.
         funds: what can be spent: quote by a buy, base by a sell; None: it is locked already.
     """
@@ -99,7 +99,7 @@ def _reachable(book: Book, taker: Order) -> Iterator[tuple[Order, Decimal]]:
 
 def _wanted(taker: Order, so_far: Plan, price: Decimal, lot_size: Decimal) -> Decimal:
     if taker.quote_quantity is None:
-        return taker.quantity - so_far.quantity
+        return taker.left - so_far.quantity
     return (taker.quote_quantity - so_far.cost) // (price * lot_size) * lot_size
 
 
@@ -122,7 +122,7 @@ def _payable(
 
 def _has_all(taker: Order, result: Plan, lot_size: Decimal) -> bool:
     if taker.quote_quantity is None:
-        return result.quantity == taker.quantity
+        return result.quantity == taker.left
     if not result.quantity:
         return False
     # What is left of the quote buys not one lot more at the last price.

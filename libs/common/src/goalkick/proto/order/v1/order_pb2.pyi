@@ -143,6 +143,10 @@ class _RefusalCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RefusalCo
     """It would lead to a short position."""
     REFUSAL_CODE_STOPPED_OUT: _RefusalCode.ValueType  # 19
     """A protective exit fired, and the strategy has not changed its mind since."""
+    REFUSAL_CODE_STAGE: _RefusalCode.ValueType  # 20
+    """The strategy's stage keeps it from trading here."""
+    REFUSAL_CODE_STRATEGY_CAP: _RefusalCode.ValueType  # 21
+    """The strategy would hold more than it may."""
 
 class RefusalCode(_RefusalCode, metaclass=_RefusalCodeEnumTypeWrapper):
     """Why risk refused; a closed set, stable for machines."""
@@ -187,6 +191,10 @@ REFUSAL_CODE_SHORT_NOT_ALLOWED: RefusalCode.ValueType  # 18
 """It would lead to a short position."""
 REFUSAL_CODE_STOPPED_OUT: RefusalCode.ValueType  # 19
 """A protective exit fired, and the strategy has not changed its mind since."""
+REFUSAL_CODE_STAGE: RefusalCode.ValueType  # 20
+"""The strategy's stage keeps it from trading here."""
+REFUSAL_CODE_STRATEGY_CAP: RefusalCode.ValueType  # 21
+"""The strategy would hold more than it may."""
 Global___RefusalCode: _TypeAlias = RefusalCode  # noqa: Y015
 
 @_typing.final
@@ -1112,3 +1120,79 @@ class BalanceDiffers(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BalanceDiffers: _TypeAlias = BalanceDiffers  # noqa: Y015
+
+@_typing.final
+class KeyRotated(_message.Message):
+    """The account's key at its venue has turned: nothing uses the old one, which may be revoked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    OLD_FIELD_NUMBER: _builtins.int
+    NEW_FIELD_NUMBER: _builtins.int
+    BEGAN_NS_FIELD_NUMBER: _builtins.int
+    ENDED_NS_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it became known, UTC ns. Never absent."""
+    account: _builtins.str
+    """The account's name. Never absent or empty."""
+    old: _builtins.str
+    """Id of the key that was forgotten; says nothing that could be signed with. Never absent."""
+    new: _builtins.str
+    """Id of the key in use. Never absent."""
+    began_ns: _builtins.int
+    """When the new key was first used, UTC ns. Never absent."""
+    ended_ns: _builtins.int
+    """When the old key was forgotten, UTC ns. Never absent."""
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        account: _builtins.str | None = ...,
+        old: _builtins.str | None = ...,
+        new: _builtins.str | None = ...,
+        began_ns: _builtins.int | None = ...,
+        ended_ns: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "began_ns", b"began_ns", "ended_ns", b"ended_ns", "new", b"new", "old", b"old", "time_ns", b"time_ns"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "began_ns", b"began_ns", "ended_ns", b"ended_ns", "new", b"new", "old", b"old", "time_ns", b"time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRotated: _TypeAlias = KeyRotated  # noqa: Y015
+
+@_typing.final
+class KeyRefused(_message.Message):
+    """The account's venue refuses a key. Said once, however often it is tried again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    USING_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it became known, UTC ns. Never absent."""
+    account: _builtins.str
+    """The account's name. Never absent or empty."""
+    refused: _builtins.str
+    """Id of the key; says nothing that could be signed with. Never absent."""
+    using: _builtins.str
+    """Id of the key in use. Never absent."""
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        account: _builtins.str | None = ...,
+        refused: _builtins.str | None = ...,
+        using: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "refused", b"refused", "time_ns", b"time_ns", "using", b"using"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "refused", b"refused", "time_ns", b"time_ns", "using", b"using"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KeyRefused: _TypeAlias = KeyRefused  # noqa: Y015
