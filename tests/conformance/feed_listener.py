@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from goalkick.common.events.base import Event
 from goalkick.common.events.market import BookSnapshotTaken, TradePrinted
-from goalkick.common.ports.feed import Tape
+from goalkick.common.ports.feed import Quiet, Tape
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.time import NS_PER_MS
 from goalkick.ingest.feeds.stream import StreamFeed
@@ -48,7 +48,8 @@ class Listener:
         feed: the feed.
         clock: the feed's.
         events: all events, in the order of their being told.
-        moments: times of the steps.
+        moments: times of the steps and of the promises.
+        promises: how many quiet moments were promised.
     """
 
     def __init__(self, feed: StreamFeed, clock: SkewedClock) -> None:
@@ -56,6 +57,7 @@ class Listener:
         self.clock = clock
         self.events: list[Event] = []
         self.moments: list[int] = []
+        self.promises = 0
         self._since = 0
         self._changed = asyncio.Event()
 
@@ -97,7 +99,10 @@ class Listener:
         """Takes what the feed tells until it is closed."""
         async with aclosing(self.feed.steps()) as steps:
             async for said in steps:
-                if not isinstance(said, Tape):
+                if isinstance(said, Quiet):
+                    self.moments.append(said.until_ns)
+                    self.promises += 1
+                elif not isinstance(said, Tape):
                     self.moments.append(said[0].time_ns)
                 self.events += said
                 self._changed.set()

@@ -140,6 +140,34 @@ async def test_every_trade_is_there_by_its_id(history: VenueServer, tmp_path: Pa
     assert frame["quantity"].tolist() == [one.quantity for one in known]
 
 
+async def test_single_trades_are_asked_for_by_id_with_a_key(
+    history: VenueServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_some(history)
+    command = [*words(history, tmp_path, "trades"), "--grain", "single", "--key", "env:SOME_KEY"]
+    command.remove("ETH/USDT")
+    command[command.index("--to") + 1] = "2100-01-01"
+    monkeypatch.setenv("SOME_KEY", "of nobody")
+    (series,) = (await run(command))["series"]
+    known = history.exchange.trades("BTC/USDT")
+    assert (series["rows"], series["missing"]) == (len(known), 0)
+    assert "grain=single" in series["folder"]
+    frame = pd.read_parquet(tmp_path / "trades").sort_values("id")
+    assert frame["id"].tolist() == [one.trade_id for one in known]
+    assert frame["quantity"].tolist() == [one.quantity for one in known]
+    sides = ["sell" if one.buyer_is_maker else "buy" for one in known]
+    assert frame["taker_side"].tolist() == sides
+
+
+def place_some(history: VenueServer) -> None:
+    for number in range(30):
+        side = Side.BUY if number % 2 else Side.SELL
+        order = NewOrder(
+            instrument="BTC/USDT", side=side, kind=Kind.MARKET, quantity=Decimal("0.3")
+        )
+        history.exchange.place("main", order)
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}

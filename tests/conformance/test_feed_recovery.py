@@ -94,6 +94,19 @@ async def test_f1_moments_rise_whatever_happens() -> None:
         assert heard.moments == sorted(set(heard.moments))
 
 
+async def test_f1_promised_quiet_moments_are_kept_and_follow_the_clock() -> None:
+    options: dict[str, Any] = {"interval": "1s", "quiet_every": "50ms"}
+    async with lively_venue(seconds=True) as venue, listening(venue, BTC, ETH, **options) as heard:
+        await heard.event(BarClosed)
+        arm(venue, Point.NOW, "socket:stream", Action.RESET, count=None)
+        await heard.event(FeedRecovered, stream="bar", instrument=ETH)
+        known = heard.promises
+        await heard.until(lambda: heard.promises > known + 20)
+        assert heard.moments == sorted(set(heard.moments))
+        # A bar comes a moment after its end; in between is the last promise before it.
+        assert heard.clock.now_ns() - heard.moments[-1] < 2 * NS_PER_SECOND
+
+
 async def test_f1_trades_that_the_venue_does_not_tell_again_are_a_gap() -> None:
     async with lively_venue() as venue, listening(venue) as heard:
         await settled(venue, heard)

@@ -8,9 +8,14 @@ from typing import Any
 
 from pydantic import Field
 
+from goalkick.common.adapters.budget.settings import BudgetSettings
+from goalkick.common.adapters.secrets.settings import SecretsSettings, VaultSettings
+from goalkick.common.adapters.secrets.stores import decrypting
 from goalkick.common.config.settings import Loaded, load
+from goalkick.common.config.types import Settings
 from goalkick.common.ports.model import Model
 from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.topics import AROUND, SERVICES
 from goalkick.embedded.settings import GoalkickSettings
 from goalkick.ingest.settings import IngestSettings
 from goalkick.limiter.settings import LimiterSettings
@@ -24,6 +29,9 @@ class PlatformSettings(GoalkickSettings):
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
     venue: VenueSettings = Field(default_factory=VenueSettings)
     limiter: LimiterSettings = Field(default_factory=LimiterSettings)
+    budget: BudgetSettings = Field(default_factory=BudgetSettings)
+    secrets: SecretsSettings = Field(default_factory=SecretsSettings)
+    vault: VaultSettings = Field(default_factory=VaultSettings)
 
 
 def load_settings(
@@ -41,8 +49,35 @@ def load_settings(
 
     Raises:
         SettingsError: a key is not known, or a value is wrong.
+        TransientError: a value is encrypted, and Vault cannot be asked now.
     """
-    return load(PlatformSettings, file=config, environ=environ, overrides=overrides)
+    return load(
+        PlatformSettings,
+        file=config,
+        environ=environ,
+        overrides=overrides,
+        decrypt=decrypting(),
+    )
+
+
+class _Sections(Settings):
+    """What says where secrets are."""
+
+    secrets: SecretsSettings = Field(default_factory=SecretsSettings)
+    vault: VaultSettings = Field(default_factory=VaultSettings)
+
+
+def load_sections(
+    config: Path | None, environ: Mapping[str, str] = os.environ
+) -> tuple[SecretsSettings, VaultSettings]:
+    """What a file and variables say about secrets and Vault, whatever else they say.
+
+    Raises:
+        SettingsError: a value of these sections is wrong.
+    """
+    others = {*PlatformSettings.model_fields, *SERVICES, *AROUND} - set(_Sections.model_fields)
+    loaded = load(_Sections, file=config, environ=environ, other_sections=others).value
+    return loaded.secrets, loaded.vault
 
 
 def load_models(settings: GoalkickSettings) -> list[Model]:

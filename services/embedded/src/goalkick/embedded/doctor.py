@@ -1,5 +1,6 @@
 """What is installed, reachable and configured, and what is not. Looks; changes nothing."""
 
+import asyncio
 import importlib.util
 import os
 import platform
@@ -16,9 +17,11 @@ from typing import Literal
 
 import msgspec
 
+from goalkick.common.config.settings import DEFAULT
 from goalkick.common.core.errors import GoalkickError
-from goalkick.embedded.configuration import load_settings
+from goalkick.embedded.configuration import load_sections, load_settings
 from goalkick.embedded.pipeline import Pipeline
+from goalkick.embedded.safe import with_secrets
 
 State = Literal["ok", "missing", "broken"]
 
@@ -76,6 +79,8 @@ def examine(
     yield _configuration(config, environ)
     yield _directory(data_dir)
     yield _broker(environ.get("KAFKA_BOOTSTRAP_SERVERS", ""))
+    yield from _kafka(config, environ)
+    yield from _vault(config, environ)
     yield from _programs()
 
 
@@ -213,6 +218,62 @@ def _broker(servers: str) -> Finding:
         needed=False,
         detail="; ".join(failures) if failures else f"{servers} answers",
         purpose=purpose,
+    )
+
+
+def _kafka(config: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the Kafka of the settings, where they name one, lets us in."""
+    try:
+        loaded = load_settings(config, environ=environ)
+    except (GoalkickError, OSError):
+        return  # told already
+    kafka = loaded.value.runtime.kafka
+    if loaded.sources["runtime.kafka.bootstrap_servers"] == DEFAULT:
+        return
+    # A client takes a moment to import, and few who look at their machine have a broker.
+    from goalkick.common.adapters.log.connection import connected, who  # noqa: PLC0415
+
+    async def knock() -> None:
+        settings = with_secrets(kafka, config, environ, patient=False)
+        async with asyncio.timeout(CONNECT_SECONDS), connected(settings, "goalkick-doctor"):
+            pass
+
+    state: State = "ok"
+    detail = f"{kafka.bootstrap_servers} lets in {who(kafka)} ({kafka.security_protocol})"
+    try:
+        asyncio.run(knock())
+    except TimeoutError:
+        state, detail = "broken", f"{kafka.bootstrap_servers}: no answer in {CONNECT_SECONDS} s"
+    except GoalkickError as error:
+        state, detail = "broken", str(error)
+    yield Finding(
+        name="kafka",
+        state=state,
+        needed=False,
+        detail=detail,
+        purpose="only for services on Kafka; see the settings runtime.kafka",
+    )
+
+
+def _vault(config: Path | None, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the Vault of the settings, where they name one, answers and lets us in."""
+    try:
+        # These two sections alone: other values may be encrypted by this very Vault.
+        secrets, vault = load_sections(config, environ)
+    except (GoalkickError, OSError):
+        return  # told already
+    if vault.address is None:
+        return
+    # A client takes a moment to import, and few who look at their machine have a Vault.
+    from goalkick.embedded.vault_access import login  # noqa: PLC0415
+
+    wrong = login(vault)
+    yield Finding(
+        name="vault",
+        state="broken" if wrong else "ok",
+        needed="vault" in secrets.allow or secrets.seal_state != "never",
+        detail=wrong or f"{vault.address} lets us in by {vault.auth}",
+        purpose="for secrets, encrypted settings and sealed state; see the settings vault",
     )
 
 

@@ -62,7 +62,7 @@ class Pipeline:
         """
         self.settings = resolved(settings, models=models)
         feature = FeatureCore(self.settings.feature)
-        self._risk = RiskCore(self.settings.risk)
+        self._risk = RiskCore(self.settings.risk, live=live)
         self._execution = (LiveExecution if live else PaperExecution)(self.settings.execution)
         cores: dict[str, Core] = {
             "feature": feature,
@@ -103,6 +103,15 @@ class Pipeline:
     def doubt(self) -> None:
         """After `restore`: the venue outside is to be asked about every order under way."""
         self._bus.tell("execution", self._outside.doubts(self.moment_ns))
+
+    def leave(self) -> None:
+        """Before a stop: takes back the orders that are not to work while nobody is here."""
+        self._bus.tell("execution", self._outside.leave(self.moment_ns))
+
+    @property
+    def left(self) -> bool:
+        """Whether all orders that a stop takes back are known to have ended."""
+        return self._outside.left
 
     @property
     def _outside(self) -> LiveExecution:

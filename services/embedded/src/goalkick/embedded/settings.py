@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError, model_validator
 
+from goalkick.common.config.trading import TradingSettings
 from goalkick.common.config.types import Settings
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.ports.model import Model
-from goalkick.execution.settings import ExecutionSettings, FillModel, TradingSettings
+from goalkick.execution.settings import ExecutionSettings, FillModel, check_trading
 from goalkick.feature.definitions import parse
 from goalkick.feature.settings import FeatureSettings
 from goalkick.prediction.settings import PredictionSettings
@@ -47,7 +48,7 @@ class GoalkickSettings(Settings):
 
     @model_validator(mode="after")
     def _live_is_said_twice(self) -> "GoalkickSettings":
-        self.trading.check(self.execution)
+        check_trading(self.trading, self.execution)
         return self
 
 

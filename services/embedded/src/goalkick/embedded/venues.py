@@ -1,22 +1,22 @@
 """Where orders go: nowhere on paper; live, to the venue that the settings name."""
 
-import os
-from collections.abc import Mapping
-
+from goalkick.common.adapters.secrets.stores import Stores
 from goalkick.common.core.errors import SettingsError
+from goalkick.common.ports.budget import Budget
 from goalkick.common.ports.venue import Venue
 from goalkick.embedded.configuration import PlatformSettings
 from goalkick.execution.venues import build
 
 
 def build_venue(
-    settings: PlatformSettings, environ: Mapping[str, str] = os.environ
+    settings: PlatformSettings, stores: Stores, budget: Budget | None = None
 ) -> Venue | None:
     """The venue outside that orders go to; None on paper.
 
     Args:
         settings: of the platform.
-        environ: where secrets `env:NAME` are.
+        stores: where secrets are; tended by whoever owns them.
+        budget: gives leave for requests, the market's as well; None: nobody does.
 
     Raises:
         SettingsError: prices are not live ones, or a secret cannot be had.
@@ -28,4 +28,5 @@ def build_venue(
             f"ingest.feed: expected ccxt, live prices, where trading.mode is live, "
             f"found {settings.ingest.feed}"
         )
-    return build.build_venue(settings.execution, environ)
+    execution = stores.resolve_now(settings.execution)
+    return build.build_venue(execution, stores, budget=budget)

@@ -120,6 +120,10 @@ class LongerBars:
             step = _merged(step, self._ended_at(time_ns))
         return [*before, step]
 
+    def pass_quiet(self, until_ns: int) -> list[Step]:
+        """Learns that no further step lies at or before a time: what has ended by then is told."""
+        return self._ended_before(until_ns + 1)
+
     def _take(self, bar: BarClosed) -> None:
         instrument = bar.instrument
         begun_ns = self._begins(instrument, bar.open_time_ns)

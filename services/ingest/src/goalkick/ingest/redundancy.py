@@ -5,7 +5,7 @@ another says it within the wait; a gap is told only where all copies have it. Co
 be in order, each for itself.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import chain, groupby
 
 from goalkick.common.core.errors import InvalidDataError, SettingsError
@@ -23,8 +23,8 @@ from goalkick.common.events.market import (
     TradePrinted,
     VenueStatusChanged,
 )
-from goalkick.common.ports.feed import FROM_THE_START, Step, Tape
-from goalkick.common.values.ids import InstrumentId
+from goalkick.common.ports.feed import FROM_THE_START, Quiet, Step, Tape
+from goalkick.common.values.ids import InstrumentId, venue_of
 from goalkick.common.values.instruments import Instrument
 from goalkick.ingest.numbering import trade_number
 from goalkick.ingest.redundant_lines import KeyLine, Side, StateLine, TradeLine
@@ -44,7 +44,13 @@ class FirstCopy:
     """
 
     def __init__(
-        self, sides: int, *, wait_ns: int, numbered: bool = True, remember: int = 10_000
+        self,
+        sides: int,
+        *,
+        wait_ns: int,
+        numbered: bool = True,
+        unnumbered: Collection[str] = (),
+        remember: int = 10_000,
     ) -> None:
         """Has heard nothing.
 
@@ -53,6 +59,7 @@ class FirstCopy:
             wait_ns: time, by the clock, for which later events wait for what one copy lacks.
             numbered: whether trade ids are consecutive numbers; else a trade that only a slow copy
                 has is told when it comes, and so is every gap in the trades that one copy tells.
+            unnumbered: names of venues of which that is so all the same.
             remember: ids that are kept to know repetitions by, where there are no numbers.
 
         Raises:
@@ -66,6 +73,7 @@ class FirstCopy:
         self.sides: Sequence[Side] = tuple(Side() for _ in range(sides))
         self._wait_ns = wait_ns
         self._numbered = numbered
+        self._unnumbered = frozenset(unnumbered)
         self._moments = Moments(self.sides, wait_ns)
         self._trades: dict[InstrumentId, TradeLine] = {}
         self._states: dict[tuple[InstrumentId, type[Event]], StateLine] = {}
@@ -138,6 +146,23 @@ class FirstCopy:
         self.sides[side].live = True
         self._ill[side].clear()
 
+    def ill(self, side: int) -> int:
+        """How many streams one copy does not tell well: all of them may be, where it is gone."""
+        return len(self._ill[side])
+
+    def promise(self, side: int, until_ns: int, now_ns: int) -> list[Step | Tape]:
+        """Takes a copy's promise that it has no further moment at or before a time.
+
+        It is told as far as every copy that is there has promised, and nothing waits.
+        """
+        self._moments.reach(side, until_ns)
+        told: list[Step | Tape] = list(self._moments.release(now_ns))
+        promised_ns = self._moments.promise()
+        return told if promised_ns is None else [*told, Quiet.until(promised_ns)]
+
+    def _has_numbers(self, instrument: InstrumentId) -> bool:
+        return self._numbered and venue_of(instrument) not in self._unnumbered
+
     def _told(self, events: Sequence[Event]) -> list[Step | Tape]:
         """The tape; what is to be known of it (gaps, staleness) is a moment right after the last.
 
@@ -185,7 +210,7 @@ class FirstCopy:
         return self._keys.take(side, event)
 
     def _trade(self, side: int, trade: TradePrinted, now_ns: int) -> Iterable[Event]:
-        if not self._numbered:
+        if not self._has_numbers(trade.instrument):
             return self._keys.take(side, trade)
         try:
             number = trade_number(trade)
@@ -230,7 +255,8 @@ class FirstCopy:
             return (event,)
         if isinstance(event, GapDetected) and event.stream == "trade":
             # Numbers tell better what all copies lack.
-            return () if self._numbered else self._keys.take(side, event)
+            numbered = self._has_numbers(event.instrument)
+            return () if numbered else self._keys.take(side, event)
         self._ill[side][stream] = event
         if stream in self._told_ill or stream not in self._all_ill():
             return ()

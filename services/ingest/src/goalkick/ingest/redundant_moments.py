@@ -46,6 +46,7 @@ class Moments:
         self._sides = sides
         self._wait_ns = wait_ns
         self._reached = [FROM_THE_START for _ in sides]
+        self._promised = [FROM_THE_START for _ in sides]
         self._awaited: list[deque[tuple[int, _Key]]] = [deque() for _ in sides]
         self._pending: dict[int, _Moment] = {}
         self._closes: dict[_Key, int] = {}
@@ -88,6 +89,21 @@ class Moments:
             for event in events:
                 self._put(moment, side, event)
         self.add(time_ns, news, now_ns)
+
+    def reach(self, side: int, until_ns: int) -> None:
+        """A copy has said all of its moments up to a time."""
+        self._promised[side] = until_ns
+        self._reached[side] = max(self._reached[side], until_ns)
+
+    def promise(self) -> int | None:
+        """Up to when no further moment can be told, from now on; None: no later than is known."""
+        live = zip(self._sides, self._promised, strict=True)
+        until_ns = min((until for side, until in live if side.live), default=FROM_THE_START)
+        until_ns = min(until_ns, min(self._pending, default=until_ns + 1) - 1)
+        if until_ns <= self.moment_ns:
+            return None
+        self.moment_ns = until_ns
+        return until_ns
 
     def add(self, time_ns: int, news: Iterable[Event], now_ns: int) -> None:
         """Adds what is told with the next moment that can be, not before `time_ns`."""

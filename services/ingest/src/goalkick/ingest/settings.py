@@ -11,7 +11,7 @@ from goalkick.common.values.ids import InstrumentId, name_of, venue_of
 from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_MINUTE, NS_PER_SECOND, parse_time
 
-FeedName = Literal["simulated", "replay", "ccxt"]
+FeedName = Literal["simulated", "replay", "recording", "ccxt"]
 StreamName = Literal["bars", "trades", "quotes", "books"]
 
 ENDPOINT: Final = r"^https?://[^/]+$"
@@ -108,6 +108,18 @@ class ReplaySettings(Settings):
     )
     since: Moment | None = Field(None, description="no bar that opens earlier; none: all")
     until: Moment | None = Field(None, description="no bar that closes later; none: all")
+
+
+class RecordingSettings(Settings):
+    """Recordings of raw frames; instruments, streams and length of bars are those of `ccxt`."""
+
+    files: tuple[Path, ...] = Field(
+        (), description="recordings: what `ccxt.record` wrote, or hftbacktest's and cryptofeed's"
+    )
+    venue: str | None = Field(
+        None,
+        description="ccxt's name of the venue, where a file's name does not begin with it",
+    )
 
 
 class CcxtVenueSettings(Settings):
@@ -214,6 +226,13 @@ class CcxtSettings(Settings):
         description="time without a new bar, counted from the end of the last one, after which "
         "the feed is stale and others do not wait for it; none: three bars' length",
     )
+    leave_after: Duration | None = Field(
+        NS_PER_MINUTE,
+        gt=0,
+        description="time without fresh bars of any instrument, and up to as much again, after "
+        "which a copy of ingest leaves its partitions to the others until it hears again; the last "
+        "copy stays; none: never",
+    )
     patience: PatienceSettings = PatienceSettings()
     keep_alive: Duration = Field(
         10 * NS_PER_SECOND,
@@ -222,11 +241,25 @@ class CcxtSettings(Settings):
         description="time between two pings of a connection; it is given up when two are missed, "
         "so that a socket that is open and dead is noticed within three of these",
     )
+    connections: int = Field(
+        1,
+        ge=1,
+        le=3,
+        description="how often everything is listened to, streaming, over connections of its own; "
+        "two: either may break and nothing is missing, at twice the traffic and processor time",
+    )
     queue: int = Field(
         50_000,
         ge=1,
         description="messages of a venue that may wait; one more and they are dropped, which is "
         "told, and the connection is built anew",
+    )
+    quiet_every: Duration | None = Field(
+        None,
+        ge=0,
+        description="how often others are told, streaming, that nothing happened between two bars, "
+        "so that reports of a venue reach risk at once; 0: never; none: 250ms where trading.mode "
+        "is live, else never: each costs a record of each partition on three topics",
     )
     rules_every: Duration = Field(
         10 * NS_PER_MINUTE,
@@ -288,6 +321,10 @@ class CcxtSettings(Settings):
                 f"expected {wanted} among the streams, for the bars are made of them, "
                 f"found {', '.join(self.streams) or 'none'}"
             )
+        if self.connections > 1 and self.transport == "poll":
+            raise ValueError(
+                f"expected one connection where bars are polled, found {self.connections}"
+            )
         unused = self.endpoints.keys() - set(self.venues)
         if unused:
             raise ValueError(
@@ -322,6 +359,7 @@ class IngestSettings(Settings):
     feed: FeedName = Field("simulated", description="where market data comes from")
     simulated: SimulatedSettings = Field(default_factory=SimulatedSettings)
     replay: ReplaySettings = Field(default_factory=ReplaySettings)
+    recording: RecordingSettings = Field(default_factory=RecordingSettings)
     ccxt: CcxtSettings = Field(default_factory=CcxtSettings)
     speed: float = Field(
         1.0,

@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415 (see the package's text)
 
 import asyncio
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +15,7 @@ from goalkick.embedded.commands.options import Json, moment_ns
 from goalkick.embedded.console import print_json, print_note, print_table, print_text, progress
 
 if TYPE_CHECKING:
+    from goalkick.common.config.secret import Secret
     from goalkick.ingest.archive.download import Fetched, Wanted
 
 _UNITS = {"candles": "bars", "trades": "trades", "funding": "months"}
@@ -45,6 +47,18 @@ def download(
     kind: Annotated[
         Literal["candles", "trades", "funding"], typer.Option(help="what to fetch")
     ] = "candles",
+    grain: Annotated[
+        Literal["aggregate", "single"],
+        typer.Option(help="trades as the venue adds them up, or each of them, which needs a key"),
+    ] = "aggregate",
+    key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REFERENCE",
+            help="where an API key is, `env:NAME` or `file:/path`; it needs no rights, and nothing "
+            "is signed; for single trades",
+        ),
+    ] = None,
     bar: Annotated[
         str, typer.Option(metavar="DURATION", help="length of the bars, at most 1d; for candles")
     ] = "1m",
@@ -53,6 +67,14 @@ def download(
         str | None,
         typer.Option(
             metavar="URL", help="scheme, host and port instead of the venue's own; for an emulator"
+        ),
+    ] = None,
+    limiter: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="ask this limiter for leave, where a platform calls the venue from the same "
+            "address; its `/` at the end left out",
         ),
     ] = None,
     json: Json = False,
@@ -83,10 +105,12 @@ def download(
         interval_ns=interval_ns,
         out=out,
         endpoint=endpoint.rstrip("/") if endpoint else None,
+        grain=grain,
+        key=_secret(key) if key else None,
     )
     began = time.perf_counter()
     try:
-        found, requests, waits = asyncio.run(_fetch(wanted))
+        found, requests, waits = asyncio.run(_fetch(wanted, limiter))
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"--{first['loc'][0]}: {first['msg']}") from error
@@ -100,10 +124,26 @@ def download(
         _print(wanted, found, requests, waits, seconds)
 
 
-async def _fetch(wanted: "Wanted") -> tuple[list["Fetched"], int, int]:
+def _secret(reference: str) -> "Secret":
+    from goalkick.common.adapters.secrets.env import EnvSecrets
+    from goalkick.common.adapters.secrets.file import FileSecrets
+    from goalkick.common.config.secret import Secret
+
+    return Secret(reference).resolve({"env": EnvSecrets(os.environ), "file": FileSecrets()})
+
+
+async def _fetch(wanted: "Wanted", limiter: str | None) -> tuple[list["Fetched"], int, int]:
+    from contextlib import AsyncExitStack
+
+    from goalkick.common.adapters.budget.settings import BudgetSettings, open_budget
+    from goalkick.common.adapters.clock.system import SystemClock
     from goalkick.ingest.archive.download import Download
 
-    async with await Download.open(wanted) as download:
+    async with AsyncExitStack() as stack:
+        budget = open_budget(BudgetSettings(limiter=limiter), SystemClock()) if limiter else None
+        if budget is not None:
+            stack.push_async_callback(budget.close)
+        download = await stack.enter_async_context(await Download.open(wanted, budget))
         total = await download.plan()
         with progress("Downloading", total, _UNITS[wanted.kind]) as tell:
             found = await download.run(tell)

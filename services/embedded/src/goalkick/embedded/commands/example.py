@@ -61,7 +61,7 @@ def _field(name: str, field: FieldInfo, values: BaseModel | None, indent: str) -
             yield f"{indent}  {key}:"
             yield from _fields(element, inner, indent + "    ")
     else:
-        yield f"{indent}{name}: {_yaml(entry.kind, spelled(field, value))}"
+        yield f"{indent}{name}: {_yaml(entry.kind, spelled(field, value), value)}"
     if element is not None and not value:
         yield f"{indent}#   a-name:"
         for line in _fields(element, None, "    "):
@@ -77,8 +77,10 @@ def _element(annotation: Any) -> type[BaseModel] | None:
     return None
 
 
-def _yaml(kind: str, text: str) -> str:
+def _yaml(kind: str, text: str, value: object) -> str:
     """A value, quoted where YAML would read something else."""
+    if isinstance(value, tuple) and "" in value:
+        return yaml.safe_dump([*value], default_flow_style=True).strip()
     if kind == "text" and text != "null":
         return yaml.safe_dump(text, default_flow_style=True).removesuffix("...\n").strip()
     return text

@@ -3,7 +3,7 @@
 # ruff: noqa: PLC0415 (see the package's text)
 
 import sys
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO, cast
@@ -26,6 +26,7 @@ from goalkick.embedded.commands.options import (
 from goalkick.embedded.console import print_json, print_note, print_table, print_text, progress
 
 if TYPE_CHECKING:
+    from goalkick.embedded.markets import LiveVenue, Replay
     from goalkick.embedded.picture import Decision
     from goalkick.embedded.run import Ending, Market, Session, StopRequest
     from goalkick.embedded.settings import GoalkickSettings
@@ -54,13 +55,23 @@ def run(
             help=f"trade a recorded market instead: {BARS_HELP}",
         ),
     ] = None,
+    replay: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--replay",
+            metavar="RECORDING...",
+            help="trade what a venue said once instead: recordings of raw frames, such as those "
+            "that --record makes",
+        ),
+    ] = None,
     speed: Annotated[
         float | None,
         typer.Option(
             parser=speed_factor,
             metavar="FACTOR",
             help="how much faster than the clock the market goes: 1x, 60x, max [default: 60x for "
-            "the simulated market, max for --bars; live prices have a speed of their own]",
+            "the simulated market, max for --bars and --replay; live prices have a speed of their "
+            "own]",
         ),
     ] = None,
     prices_of: Annotated[
@@ -68,7 +79,8 @@ def run(
         typer.Option(
             "--venue",
             metavar="NAME",
-            help="trade on a venue's live prices instead: ccxt's name of it, such as binance",
+            help="trade on a venue's live prices instead: ccxt's name of it, such as binance; with "
+            "--replay: whose recordings they are, if their names do not say it",
         ),
     ] = None,
     endpoint: Annotated[
@@ -85,7 +97,15 @@ def run(
         typer.Option(
             "--instrument",
             metavar="NAME...",
-            help="what to trade on --venue, by unified names [default: BTC/USDT]",
+            help="what to trade on --venue, or of --replay, by unified names [default: BTC/USDT]",
+        ),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="DIR",
+            help="where to record every frame of --venue, for --replay",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -103,28 +123,31 @@ def run(
     On a terminal a live view; elsewhere, or with --json, one line of JSON for each decision.
     Ctrl-C stops it cleanly; the next run goes on from there.
     """
-    from goalkick.common.adapters.state.sqlite import SqliteStateStore
+    from goalkick.common.adapters.secrets.dumps import forbid_core_dumps
+    from goalkick.common.telemetry import logs
     from goalkick.embedded.configuration import data_directory, load_models
-    from goalkick.embedded.markets import LiveVenue, prepare
-    from goalkick.embedded.run import Session, StopRequest
+    from goalkick.embedded.markets import prepare
+    from goalkick.embedded.run import LOG_ROOM, Session, StopRequest
+    from goalkick.embedded.safe import open_state, stores_of
     from goalkick.embedded.venues import build_venue
     from goalkick.embedded.view import Caption
 
-    if prices_of is None and (endpoint or instrument):
-        raise UsageError("expected --venue with --endpoint or --instrument, found none")
-    if prices_of is not None and bars:
-        raise UsageError("expected --venue or --bars, found both")
-    source = LiveVenue(prices_of, instrument or ("BTC/USDT",), endpoint) if prices_of else None
+    source = _source(prices_of, endpoint, instrument, record, replay, bars)
     directory = data_directory(data_dir)
-    with StopRequest() as stop:
+    forbid_core_dumps()
+    with StopRequest() as stop, ExitStack() as stack:
         lines = json or not sys.stdout.isatty()
+        # Before anybody warns: standard output is for what is printed.
+        logs.configure("run")
         settings, market = prepare(config, bars or (), speed, on_bad_data, source)
-        venue = build_venue(settings)
+        stores = stack.enter_context(stores_of(settings).tended())
+        venue = build_venue(settings, stores, market.budget)
         live = venue.name if venue else ""
         _announce(directory, market, settings, live, lines=lines)
         if fresh:
             _move_aside(directory)
-        with closing(SqliteStateStore(directory / STATE_FILE)) as store:
+        room = LOG_ROOM if venue else 0
+        with closing(open_state(directory / STATE_FILE, stores, room_bytes=room)) as store:
             with progress("Getting the indicators ready", None, "steps"):
                 session = Session(
                     settings,
@@ -147,6 +170,32 @@ def run(
         _print_summary(session, settings, ending, directory, lines=lines)
 
 
+def _source(
+    venue: str | None,
+    endpoint: str | None,
+    instruments: list[str] | None,
+    record: Path | None,
+    replay: list[Path] | None,
+    bars: list[Path] | None,
+) -> "LiveVenue | Replay | None":
+    """What the options name to trade on; None: candle files, or what the settings name."""
+    from goalkick.embedded.markets import LiveVenue, Replay
+
+    if bars and (replay or venue):
+        raise UsageError(f"expected {'--replay' if replay else '--venue'} or --bars, found both")
+    if replay:
+        if endpoint or record:
+            raise UsageError("expected no --endpoint and no --record with --replay, found one")
+        return Replay(replay, venue, instruments or ())
+    if venue is None:
+        if endpoint or instruments or record:
+            raise UsageError(
+                "expected --venue with --endpoint, --instrument or --record, found none"
+            )
+        return None
+    return LiveVenue(venue, instruments or ("BTC/USDT",), endpoint, record)
+
+
 def _trade(
     session: "Session",
     caption: "Caption",
@@ -156,8 +205,7 @@ def _trade(
     lines: bool,
 ) -> "Ending":
     """Trades until it ends; on a terminal with a live view."""
-    import asyncio
-
+    import uvloop
     from rich.console import Console
     from rich.live import Live
 
@@ -167,7 +215,7 @@ def _trade(
 
     if lines:
         logs.configure("run")
-        return asyncio.run(keep_trading(session, stop, duration_seconds=duration))
+        return uvloop.run(keep_trading(session, stop, duration_seconds=duration))
     screen = Screen(session.picture, caption)
     with (
         (Path(caption.place) / LOG_FILE).open("a", encoding="utf-8") as file,
@@ -175,7 +223,7 @@ def _trade(
     ):
         logs.configure("run", "warning", "text", stream=cast("TextIO", LogBook(file, caption)))
         try:
-            return asyncio.run(
+            return uvloop.run(
                 keep_trading(session, stop, duration_seconds=duration, redraw=live.refresh)
             )
         finally:

@@ -2,9 +2,28 @@
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
+from typing import Protocol, runtime_checkable
 
-from goalkick.common.ports.feed import FROM_THE_START, LiveFeed, RecordedFeed, Step, Tape
+from goalkick.common.ports.feed import FROM_THE_START, LiveFeed, Quiet, RecordedFeed, Step, Tape
 from goalkick.ingest.longer_bars import LongerBars
+
+
+@runtime_checkable
+class Standing(Protocol):
+    """A feed that has more to tell of itself than its steps."""
+
+    def standing(self) -> Sequence[str]:
+        """How it stands, a line each, for people."""
+        ...
+
+
+@runtime_checkable
+class Beginning(Protocol):
+    """A feed that takes a while to be connected."""
+
+    async def begun(self) -> None:
+        """Returns when it hears all that it listens to."""
+        ...
 
 
 class RecordedWithIntervals:
@@ -37,16 +56,38 @@ class LiveWithIntervals:
         """Ends `steps`, soon and for good."""
         self._feed.close()
 
+    def standing(self) -> Sequence[str]:
+        """How the feed's connections stand, for people."""
+        return standing_of(self._feed)
+
+    async def begun(self) -> None:
+        """Returns when the feed hears all that it listens to."""
+        await begun(self._feed)
+
     async def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step | Tape, None]:
         """The steps as they happen; see the feed. Longer bars under way at a stop are lost."""
         bars = LongerBars(self._intervals)
         async with aclosing(self._feed.steps(after_ns)) as steps:
             async for step in steps:
                 if isinstance(step, Tape):
+                    if isinstance(step, Quiet):
+                        for whole in bars.pass_quiet(step.until_ns):
+                            yield whole
                     yield step
                     continue
                 for whole in bars.add(step):
                     yield whole
+
+
+def standing_of(feed: LiveFeed) -> Sequence[str]:
+    """How the connections of a feed stand, for people; nothing where there is but one."""
+    return feed.standing() if isinstance(feed, Standing) else ()
+
+
+async def begun(feed: LiveFeed) -> None:
+    """Returns when a feed hears all that it listens to; one that polls does at once."""
+    if isinstance(feed, Beginning):
+        await feed.begun()
 
 
 def with_intervals(feed: RecordedFeed, intervals: Sequence[int]) -> RecordedFeed:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 import structlog
 
 from goalkick.common.core.errors import SettingsError, TransientError
+from goalkick.common.ports.budget import Budget
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
@@ -32,6 +33,7 @@ class CcxtFeed:
         settings: CcxtSettings,
         clock: Clock,
         jitter: Callable[[], float] = random.random,
+        budget: Budget | None = None,
     ) -> None:
         """Nothing is loaded or connected before the first step is asked for.
 
@@ -39,7 +41,9 @@ class CcxtFeed:
             settings: what to fetch, and how patiently.
             clock: says which bars are closed, and what is late.
             jitter: numbers in [0, 1) that keep copies of this feed from retrying in step.
+            budget: gives leave for requests; None: they go at ccxt's own pace.
         """
+        self._budget = budget
         self._settings = settings
         self._clock = clock
         self._jitter = jitter
@@ -68,7 +72,7 @@ class CcxtFeed:
             rules: dict[InstrumentId, Instrument] = {}
             asked: list[tuple[CcxtVenue, Instrument]] = []
             for name in self._settings.venues:
-                connecting = await CcxtVenue.connect(self._settings.of(name))
+                connecting = await CcxtVenue.connect(self._settings.of(name), self._budget)
                 venue = await stack.enter_async_context(connecting)
                 found = await self._patiently(venue)
                 rules |= found

@@ -14,8 +14,10 @@ from typing import Any, Final, Self, TypeVar
 
 import structlog
 
+from goalkick.common.adapters.budget.metered import Metering, metered
 from goalkick.common.core.errors import SettingsError, TransientError
 from goalkick.common.events.market import BarClosed
+from goalkick.common.ports.budget import Budget
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO, parse_decimal
@@ -65,8 +67,12 @@ class CcxtVenue:
         return self._timeframe
 
     @classmethod
-    async def connect(cls, settings: CcxtVenueSettings) -> Self:
+    async def connect(cls, settings: CcxtVenueSettings, budget: Budget | None = None) -> Self:
         """Loads ccxt and makes a client; no network is used yet.
+
+        Args:
+            settings: which venue, and what of it.
+            budget: gives leave for requests; None: they go at ccxt's own pace.
 
         Raises:
             SettingsError: ccxt knows no such venue, or the venue has no such bars.
@@ -78,7 +84,8 @@ class CcxtVenue:
                 f"ingest.ccxt.venue: expected a venue that ccxt knows, found {settings.venue!r}"
                 + nearest(settings.venue, library.exchanges)
             )
-        exchange = getattr(library, settings.venue)(_options(settings))
+        kind = metered(getattr(library, settings.venue), Metering(budget) if budget else None)
+        exchange = kind(_options(settings))
         if settings.endpoint:
             exchange.urls["api"] = _moved(exchange.urls["api"], settings.endpoint)
         try:
@@ -113,6 +120,10 @@ class CcxtVenue:
             rules = self._rules(markets[name])
             found[rules.id] = rules
         return found
+
+    def symbol(self, instrument: Instrument) -> str:
+        """The venue's own name of an instrument; after `rules`."""
+        return str(self._exchange.market(instrument.name)["id"])
 
     async def closed_bars(
         self, instrument: Instrument, since_ns: int, now_ns: int

@@ -2,8 +2,9 @@
 
 Decides what may be said and when: a moment is told once, when every instrument's bars up to it are
 known; whoever lags too long is declared stale and no longer waited for. Who is not heard is stale
-at once, and waited for all the same: its bars can be fetched. Nothing is told twice, nothing out of
-order, and what is missing is said to be missing.
+at once, and waited for all the same: its bars can be fetched. So is what is told of the past at the
+beginning: it is stale up to the newest bar. Nothing is told twice, nothing out of order, and what
+is missing is said to be missing.
 """
 
 from collections import deque
@@ -23,12 +24,15 @@ from goalkick.common.events.market import (
 from goalkick.common.ports.feed import Step
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
+from goalkick.common.values.time import NS_PER_MS
 from goalkick.ingest.settings import CcxtSettings
 
 _STREAM: Final = "bar"
 STALE_BARS: Final = 3
 """Bars' length without a new bar after which the feed is stale, unless the settings say."""
 
+_ROOM_NS: Final = NS_PER_MS
+"""Between a promise and the next bar: so many steps beside the bars find room there, one a ns."""
 
 _LONGEST_WARMUP: Final = 50_000
 """Bars that are fetched at most to go on where an earlier run stopped; the rest is a gap."""
@@ -42,6 +46,7 @@ class _Stream:
         known_ns: close of the last bar that has arrived; where they begin, before the first.
         waiting: bars that have arrived and were not told yet, oldest first.
         last_ns: close of the last bar there was, 0 before the first.
+        history: whether what comes is still the past, from before the beginning.
         late: whether it lags so much that it is not waited for.
         silent: whether nobody hears it now, however new its last bar is.
         stale: whether it was declared stale.
@@ -49,6 +54,7 @@ class _Stream:
     """
 
     __slots__ = (
+        "history",
         "known_ns",
         "last_ns",
         "late",
@@ -64,7 +70,7 @@ class _Stream:
         self.told_ns = told_ns
         self.last_ns = told_ns or 0
         self.waiting: deque[BarClosed] = deque()
-        self.late = self.silent = self.stale = self.recovered = False
+        self.history = self.late = self.silent = self.stale = self.recovered = False
 
 
 class LiveBars:
@@ -95,13 +101,16 @@ class LiveBars:
             begins_ns: where the first bar opens that is fetched, if none is missing.
             told_ns: close of the last bar that an earlier run told; None: there was none.
             listing_ns: time of the listing; every other step is later.
-            now_ns: time of the clock: nothing can be stale earlier than `stale_after_ns` from now.
+            now_ns: time of the clock: what lags is waited for until `stale_after_ns` from now.
         """
         self._rules = dict(sorted(rules.items()))
         self._interval_ns = interval_ns
         self._stale_after_ns = stale_after_ns
         self._patient_until_ns = now_ns + stale_after_ns
         self._streams = {name: _Stream(begins_ns, told_ns) for name in self._rules}
+        for stream in self._streams.values():
+            stream.history = stream.stale = now_ns > begins_ns + stale_after_ns
+        self._untold = [name for name, stream in self._streams.items() if stream.history]
         self._moment_ns = listing_ns
         self.changed = True
 
@@ -165,6 +174,10 @@ class LiveBars:
         self.changed = False
         fallen_silent = self._judge(now_ns)
         steps: list[Step] = []
+        if self._untold:
+            # What follows is the past, and nobody may act upon it.
+            steps.append(self.beside([self._stale(name) for name in self._untold]))
+            self._untold = []
         until_ns = self._complete_until()
         while (time_ns := self._next_time()) is not None and time_ns <= until_ns:
             if step := self._step(time_ns):
@@ -179,6 +192,21 @@ class LiveBars:
             steps.append(self.beside(news))
         return steps
 
+    def promise(self, now_ns: int) -> int | None:
+        """Up to when no further step can lie, at `now_ns` by the clock: then it is kept.
+
+        Returns:
+            The time, later than that of the last step and of the last promise; None: there is
+            nothing new to promise.
+        """
+        complete_ns = self._complete_until()
+        next_ns = complete_ns - complete_ns % self._interval_ns + self._interval_ns
+        until_ns = min(now_ns, next_ns - _ROOM_NS)
+        if until_ns <= self._moment_ns:
+            return None
+        self._moment_ns = until_ns
+        return until_ns
+
     def _stale(self, name: InstrumentId) -> FeedStale:
         last_ns = self._streams[name].last_ns
         return FeedStale(time_ns=0, instrument=name, last_ns=last_ns, stream=_STREAM)
@@ -189,7 +217,9 @@ class LiveBars:
         for name, stream in self._streams.items():
             patient_until_ns = max(stream.known_ns + self._stale_after_ns, self._patient_until_ns)
             stream.late = now_ns > patient_until_ns
-            ill = stream.late or stream.silent
+            if now_ns <= stream.known_ns + self._stale_after_ns:
+                stream.history = False
+            ill = stream.late or stream.silent or stream.history
             if ill and not stream.stale:
                 stream.stale = True
                 if not stream.recovered:

@@ -65,8 +65,8 @@ def instruments_in(recordings: Iterable[Frames], venue: str) -> list[WireInstrum
     """
     found: dict[InstrumentId, WireInstrument] = {}
     for frame in chain.from_iterable(recording.frames() for recording in recordings):
-        if frame.kind is Kind.ANSWERED and _lists(frame):
-            for entry in instruments_of(venue, _decoded(frame)):
+        if frame.kind is Kind.ANSWERED and lists_instruments(frame):
+            for entry in instruments_of(venue, decoded(frame)):
                 found[entry.rules.id] = entry
     return list(found.values())
 
@@ -240,12 +240,12 @@ class RecordingFeed:
     def _parsed(self, parser: WireParser, venue: str, frame: Frame) -> Sequence[Event]:
         received_ns = frame.received_ns
         if frame.kind is Kind.RECEIVED:
-            message = _decoded(frame)
+            message = decoded(frame)
             if isinstance(message, dict) and "lastUpdateId" in message:
                 return self._book(parser, venue, frame, message)
             return parser.parse(message, received_ns)
-        if frame.kind is Kind.ANSWERED and not _lists(frame):
-            return self._book(parser, venue, frame, _decoded(frame))
+        if frame.kind is Kind.ANSWERED and not lists_instruments(frame):
+            return self._book(parser, venue, frame, decoded(frame))
         if frame.kind in (Kind.CLOSED, Kind.DROPPED):
             return parser.disconnected(received_ns)
         return ()
@@ -288,7 +288,12 @@ def _popped(waiting: list[tuple[int, int, Event]]) -> list[Event]:
     return events
 
 
-def _decoded(frame: Frame) -> Any:
+def decoded(frame: Frame) -> Any:
+    """What a frame says.
+
+    Raises:
+        InvalidDataError: it is no JSON.
+    """
     try:
         return msgspec.json.decode(frame.text)
     except msgspec.DecodeError as error:
@@ -297,7 +302,8 @@ def _decoded(frame: Frame) -> Any:
         ) from None
 
 
-def _lists(frame: Frame) -> bool:
+def lists_instruments(frame: Frame) -> bool:
+    """Whether a frame is an answer in which a venue lists its instruments."""
     path = urlsplit(frame.connection).path
     return any(part in path for part in _LISTS)
 

@@ -10,10 +10,12 @@ import structlog
 
 from goalkick.common.core.errors import TransientError
 from goalkick.common.events.base import Event
+from goalkick.common.ports.budget import Budget
 from goalkick.common.ports.clock import Clock
-from goalkick.common.ports.feed import Step, Tape
+from goalkick.common.ports.feed import Quiet, Step, Tape
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
+from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.ingest.feeds.ccxt_venue import CcxtVenue
 from goalkick.ingest.feeds.live_bars import LiveBars, empty_bars
 from goalkick.ingest.feeds.retries import retry_delay_s
@@ -30,6 +32,8 @@ from goalkick.ingest.settings import CcxtSettings
 
 _TICK_S: Final = 0.05
 """Time between two looks at what is late: small beside every patience, large beside its cost."""
+_ALL_S: Final = 1.0
+"""From the first message to the last stream's subscription: a connection more, or two."""
 
 log = structlog.get_logger()
 
@@ -51,6 +55,7 @@ class StreamFeed:
         *,
         tally: FeedTally | None = None,
         record: Record | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Nothing is loaded or connected before the first step is asked for.
 
@@ -60,7 +65,9 @@ class StreamFeed:
             jitter: numbers in [0, 1) that keep copies of this feed from retrying in step.
             tally: what is counted; None: one of its own.
             record: hears each raw frame first; None: recordings are made if the settings say so.
+            budget: gives leave for requests; None: they go at ccxt's own pace.
         """
+        self._budget = budget
         self.tally = tally or FeedTally()
         self._settings = settings
         self._clock = clock
@@ -68,12 +75,18 @@ class StreamFeed:
         self._record = record
         self._closed = asyncio.Event()
         self._wake = asyncio.Event()
-        self._looked_s = 0.0
+        self._begun = asyncio.Event()
+        self._looked_s = self._promised_s = 0.0
 
     def close(self) -> None:
         """Ends `steps`, soon and for good."""
         self._closed.set()
         self._wake.set()
+
+    async def begun(self) -> None:
+        """Returns when all venues are heard, and a moment later, when all streams should be."""
+        await self._begun.wait()
+        await asyncio.sleep(_ALL_S)
 
     async def steps(self, after_ns: int | None = None) -> AsyncGenerator[Step | Tape, None]:
         """The steps as they happen, in order of time, and the tape; ends when the feed is closed.
@@ -106,7 +119,8 @@ class StreamFeed:
 
     async def _line(self, name: str, stack: contextlib.AsyncExitStack) -> "_Line":
         dialect_of(name)
-        venue = await stack.enter_async_context(await CcxtVenue.connect(self._settings.of(name)))
+        connecting = await CcxtVenue.connect(self._settings.of(name), self._budget)
+        venue = await stack.enter_async_context(connecting)
         return _Line(
             name,
             venue,
@@ -145,6 +159,7 @@ class StreamFeed:
                 said = line.intake.drain()
                 tape += said.tape
                 news += said.news
+            self._note_beginning(lines)
             if due := now_s - self._looked_s >= _TICK_S:
                 self._looked_s = now_s
                 for line in lines:
@@ -155,8 +170,22 @@ class StreamFeed:
             if tape:
                 yield Tape(tape)
             if due or bars.changed:
-                for step in bars.release(self._clock.now_ns()):
+                for step in self._released(bars, now_s):
                     yield step
+
+    def _note_beginning(self, lines: Sequence["_Line"]) -> None:
+        if not self._begun.is_set() and all(line.heard for line in lines):
+            self._begun.set()
+
+    def _released(self, bars: LiveBars, now_s: float) -> list[Step]:
+        """The steps that can be told now, and now and then a promise."""
+        now_ns, every_ns = self._clock.now_ns(), self._settings.quiet_every or 0
+        steps = bars.release(now_ns)
+        if every_ns and now_s - self._promised_s >= every_ns / NS_PER_SECOND:
+            self._promised_s = now_s
+            if (until_ns := bars.promise(now_ns)) is not None:
+                steps.append(Quiet.until(until_ns))
+        return steps
 
     @contextlib.contextmanager
     def _alarm(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
@@ -226,6 +255,7 @@ class _Line:
             self._dialect,
             self._settings,
             self._rules,
+            {id_: self._venue.symbol(rule) for id_, rule in self._rules.items()},
             self._requests,
             self._venue.timeframe,
             self._connection,
@@ -237,6 +267,12 @@ class _Line:
         work = self._connection.run(self.intake.wanted, self.intake.begun, self.intake.lost)
         self._running = asyncio.create_task(work)
         self._running.add_done_callback(lambda _: self._wake())
+
+    @property
+    def heard(self) -> bool:
+        """Whether the present connection has brought anything."""
+        health = self.intake.health
+        return any(health.heard_since_connected(stream) for stream in health.streams)
 
     def check(self) -> None:
         """Raises what ended this line: our own fault, never the venue's."""

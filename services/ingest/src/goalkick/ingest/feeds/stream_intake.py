@@ -8,7 +8,7 @@ among the messages.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import structlog
@@ -33,10 +33,8 @@ from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.ingest.books import Publishing
 from goalkick.ingest.feeds.live_bars import LiveBars
-from goalkick.ingest.feeds.stream_connection import Connection
 from goalkick.ingest.feeds.stream_health import Health, Kind, Stream
-from goalkick.ingest.feeds.stream_jobs import Errands
-from goalkick.ingest.feeds.stream_rest import Requests
+from goalkick.ingest.feeds.stream_roles import Asking, Chores, Hearing, Listed, Said
 from goalkick.ingest.feeds.stream_tally import FeedTally
 from goalkick.ingest.feeds.stream_trade_bars import BarsFromTrades
 from goalkick.ingest.feeds.stream_trades import TradeLines
@@ -50,22 +48,10 @@ log = structlog.get_logger()
 _FIRST_BOOK_NS = NS_PER_SECOND
 """How long a first change of a book is waited for before the book is asked for: in a quiet market
 none comes."""
-_TRADES_WAIT_S = 5.0
+TRADES_WAIT_S = 5.0
 """How long trades wait for those that are missing before them."""
 
 _STREAMS = {"bars": Kind.BAR, "trades": Kind.TRADE, "quotes": Kind.QUOTE, "books": Kind.BOOK}
-
-
-class Said(NamedTuple):
-    """What is to be told.
-
-    Attributes:
-        tape: trades, quotes and books, in their order.
-        news: what travels beside the bars: gaps, staleness, rules; its time is not set.
-    """
-
-    tape: list[Event]
-    news: list[Event]
 
 
 class Intake:
@@ -77,15 +63,33 @@ class Intake:
         dialect: Dialect,
         settings: CcxtSettings,
         rules: Mapping[InstrumentId, Instrument],
-        requests: Requests,
+        symbols: Mapping[InstrumentId, str],
+        requests: Asking,
         timeframe: str,
-        connection: Connection,
-        errands: Errands,
+        connection: Hearing,
+        errands: Chores,
         bars: LiveBars,
         clock: Clock,
         tally: FeedTally,
+        steady_ns: Callable[[], int] | None = None,
     ) -> None:
-        """Has heard nothing."""
+        """Has heard nothing.
+
+        Args:
+            name: ccxt's name of the venue.
+            dialect: how it is spoken to.
+            settings: what to listen to, and how patiently.
+            rules: of its instruments.
+            symbols: the venue's names of them.
+            requests: asks the venue.
+            timeframe: ccxt's word for the length of the bars.
+            connection: where messages come from.
+            errands: does what takes time.
+            bars: where the bars go.
+            clock: for what is late.
+            tally: what is counted.
+            steady_ns: time that goes on evenly, for patience; None: the event loop's.
+        """
         self._name = name
         self._dialect = dialect
         self._settings = settings
@@ -97,8 +101,8 @@ class Intake:
         self._bars = bars
         self._clock = clock
         self._tally = tally
-        market = requests.client.market
-        self._symbols = {id_: str(market(rule.name)["id"]) for id_, rule in rules.items()}
+        self._steady_ns = steady_ns or _steady_ns
+        self._symbols = dict(symbols)
         self._kinds = tuple(dict.fromkeys(_STREAMS[name] for name in settings.streams))
         publishing = Publishing(levels=settings.book_levels, interval_ns=settings.book_interval)
         self._parser = parser_for(
@@ -110,7 +114,7 @@ class Intake:
             [(id_, kind) for id_ in rules for kind in self._kinds],
             {kind: getattr(settings.patience, kind) for kind in Kind},
             settings.patience.all,
-            _steady_ns(),
+            self._steady_ns(),
         )
         self._trades = TradeLines(numbered=dialect.numbered)
         self._built: BarsFromTrades | None = None
@@ -140,7 +144,7 @@ class Intake:
 
     def begun(self) -> None:
         """A client begins to connect."""
-        self._begun_ns = _steady_ns()
+        self._begun_ns = self._steady_ns()
         self.health.connected(self._begun_ns)
         self._errands.start("rules", self._ask_rules)
 
@@ -159,7 +163,7 @@ class Intake:
         """Takes all that was heard."""
         said = Said([], [])
         inbox, parse, heard = self._connection.inbox, self._parser.parse, self.health.heard
-        now_ns = _steady_ns()
+        now_ns = self._steady_ns()
         while inbox:
             received_ns, stream, content = inbox.popleft()
             try:
@@ -181,7 +185,7 @@ class Intake:
     def tick(self, now_ns: int) -> list[Event]:
         """Learns that it is `now_ns`: what is overdue is stale, what lacks is asked for."""
         news: list[Event] = []
-        steady_ns = _steady_ns()
+        steady_ns = self._steady_ns()
         overdue = self.health.overdue(steady_ns)
         for stream in overdue:
             news += self._fail(stream)
@@ -333,11 +337,16 @@ class Intake:
         body = await self._requests.ask(
             lambda: self._dialect.ask_book(self._requests.client, symbol, depth)
         )
-        self._connection.note(lambda now_ns, said: self._take_book(id_, body, now_ns, said))
+        self._connection.note(lambda now_ns, said: self.take_book(id_, body, now_ns, said))
         # Whether it fits what the stream said is not known before it is taken.
         self._errands.failed(("book", id_))
 
-    def _take_book(self, id_: InstrumentId, body: Any, now_ns: int, said: Said) -> None:
+    def take_book(self, id_: InstrumentId, body: Any, now_ns: int, said: Said) -> None:
+        """The venue answered with a book.
+
+        Raises:
+            InvalidDataError: it is none.
+        """
         if not self._connection.live:
             return
         for event in self._parser.book(id_, body, now_ns):
@@ -365,9 +374,8 @@ class Intake:
                 )
             )
             closed_ns = self._clock.now_ns() - settings.settle
-            told = self._parser.bars(id_, body, closed_ns, interval_ns)
             page = [
-                bar for bar in told if isinstance(bar, BarClosed) and bar.open_time_ns >= since_ns
+                bar for bar in self.bars_in(id_, body, closed_ns) if bar.open_time_ns >= since_ns
             ]
             found += page
             if page:
@@ -379,9 +387,19 @@ class Intake:
                 break
         self._errands.succeeded(key)
         self._errands.put_off(key, settings.poll)
-        self._connection.note(lambda *_: self._take_bars(id_, found))
+        self._connection.note(lambda *_: self.take_bars(id_, found))
 
-    def _take_bars(self, id_: InstrumentId, found: Sequence[BarClosed]) -> None:
+    def bars_in(self, id_: InstrumentId, body: Any, closed_ns: int) -> list[BarClosed]:
+        """The bars of an answer that had closed by then, oldest first.
+
+        Raises:
+            InvalidDataError: it is no such answer.
+        """
+        told = self._parser.bars(id_, body, closed_ns, self._settings.interval)
+        return [bar for bar in told if isinstance(bar, BarClosed)]
+
+    def take_bars(self, id_: InstrumentId, found: Sequence[BarClosed]) -> None:
+        """The venue told its bars up to now."""
         self._bars.add(id_, found)
         self._bars.add(id_, self._held.pop(id_, ()))
 
@@ -389,19 +407,28 @@ class Intake:
         limit = min(self._dialect.trades_limit, max(60, 2 * self._trades.missing(id_)))
         fetched: list[TradePrinted] = []
         try:
-            async with asyncio.timeout(_TRADES_WAIT_S):
+            async with asyncio.timeout(TRADES_WAIT_S):
                 body = await self._requests.ask(
                     lambda: self._dialect.ask_trades(
                         self._requests.client, self._symbols[id_], limit
                     )
                 )
-            told = self._parser.trades(id_, body, self._clock.now_ns())
-            fetched = [trade for trade in told if isinstance(trade, TradePrinted)]
+            fetched = self.trades_in(id_, body, self._clock.now_ns())
         except (TransientError, TimeoutError, InvalidDataError) as error:
             log.warning("missing trades were not told", instrument=id_, reason=str(error))
-        self._connection.note(lambda _, said: self._take_trades(id_, fetched, said))
+        self._connection.note(lambda _, said: self.take_trades(id_, fetched, said))
 
-    def _take_trades(self, id_: InstrumentId, fetched: Sequence[TradePrinted], said: Said) -> None:
+    def trades_in(self, id_: InstrumentId, body: Any, now_ns: int) -> list[TradePrinted]:
+        """The trades of an answer, oldest first.
+
+        Raises:
+            InvalidDataError: it is no such answer.
+        """
+        told = self._parser.trades(id_, body, now_ns)
+        return [trade for trade in told if isinstance(trade, TradePrinted)]
+
+    def take_trades(self, id_: InstrumentId, fetched: Sequence[TradePrinted], said: Said) -> None:
+        """The venue told its last trades, or none: what waited for them is told."""
         self._tell_trades(id_, self._trades.answered(id_, fetched), said)
 
     async def _ask_rules(self) -> None:
@@ -409,19 +436,23 @@ class Intake:
         body = await self._requests.ask(
             lambda: self._dialect.ask_rules(self._requests.client, symbols)
         )
-        listed = {one.symbol: one.rules for one in instruments_of(self._name, body)}
-        statuses = statuses_of(self._dialect, body)
+        listed = self.rules_in(body)
         self._errands.succeeded("rules")
         self._errands.put_off("rules", self._settings.rules_every)
-        self._connection.note(lambda _, said: self._take_rules(listed, statuses, said))
+        self._connection.note(lambda _, said: self.take_rules(listed, said))
 
-    def _take_rules(
-        self,
-        listed: Mapping[str, Instrument],
-        statuses: Mapping[str, VenueStatus],
-        said: Said,
-    ) -> None:
+    def rules_in(self, body: Any) -> Listed:
+        """The rules of an answer.
+
+        Raises:
+            InvalidDataError: it is no such answer.
+        """
+        rules = {one.symbol: one.rules for one in instruments_of(self._name, body)}
+        return Listed(rules, statuses_of(self._dialect, body))
+
+    def take_rules(self, listed: Listed, said: Said) -> None:
         """The venue said its rules: what changed is told."""
+        rules, statuses = listed
         for id_, symbol in self._symbols.items():
             gone = symbol not in statuses
             status = statuses.get(symbol, VenueStatus.HALTED)
@@ -440,8 +471,8 @@ class Intake:
                 self._gone.symmetric_difference_update({id_})
                 # What was subscribed to is not what is to be, any more.
                 self._connection.fail("listing")
-            if symbol in listed:
-                self._take_rule(id_, listed[symbol], said)
+            if symbol in rules:
+                self._take_rule(id_, rules[symbol], said)
 
     def _take_rule(self, id_: InstrumentId, found: Instrument, said: Said) -> None:
         known = self._wired.setdefault(id_, found)

@@ -53,6 +53,7 @@ class Requests:
         self._place = place
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._silent_until_s = 0.0
+        self._told = self.client.on_rest_response
         self.client.on_rest_response = self._hear
 
     def wait_s(self) -> float:
@@ -91,14 +92,15 @@ class Requests:
             wait_s = self.wait_s()
 
     def _hear(
-        self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *_: Any
+        self, status: int, reason: str, url: str, method: str, headers: Any, body: str, *rest: Any
     ) -> str:
         """The client's hook: sees each answer with its own headers."""
         if self._record is not None and status == _GOOD:
             self._record(self._name, self._clock.now_ns(), url, Kind.ANSWERED, body)
         if status in _STOP:
             self.be_silent(_retry_after_s(headers))
-        return body.strip()
+        told: str = self._told(status, reason, url, method, headers, body, *rest)
+        return told
 
 
 def _retry_after_s(headers: Mapping[str, Any]) -> float:

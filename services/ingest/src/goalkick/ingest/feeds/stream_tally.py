@@ -19,9 +19,17 @@ class FeedTally:
         mended: trades that were missing and fetched, by venue.
     """
 
-    def __init__(self, metrics: Metrics | None = None) -> None:
-        """Nothing counted yet; `metrics`: where it is shown besides."""
+    def __init__(
+        self, metrics: Metrics | None = None, *, beside: "FeedTally | None" = None
+    ) -> None:
+        """Nothing counted yet.
+
+        Args:
+            metrics: where it is shown besides.
+            beside: that of another feed of the same market, with which it is shown as one.
+        """
         self._metrics = metrics
+        self._ill: dict[tuple[str, str], dict[int, int]] = beside._ill if beside else {}
         self.rebuilt: Tally[tuple[str, str]] = Tally()
         self.gaps: Tally[tuple[str, str]] = Tally()
         self.dropped: Tally[str] = Tally()
@@ -56,9 +64,12 @@ class FeedTally:
         self.late[venue], self.mended[venue] = late, mended
 
     def ill(self, venue: str, stream: str, count: int) -> None:
-        """So many streams of a kind are ill now."""
+        """So many streams of a kind are ill now; shown is that of the best of several feeds."""
+        counts = self._ill.setdefault((venue, stream), {})
+        counts[id(self)] = count
         if self._metrics is not None:
-            self._metrics.gauge(names.FEED_STREAMS_STALE, venue=venue, stream=stream).set(count)
+            gauge = self._metrics.gauge(names.FEED_STREAMS_STALE, venue=venue, stream=stream)
+            gauge.set(min(counts.values()))
 
     def lag(self, venue: str, behind_ns: int) -> None:
         """An event was told so long after its own time, by our clock."""
