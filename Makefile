@@ -4,7 +4,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON ?= python3
 BIN := $(VENV)/bin
-OURS := -e libs/common $(addprefix -e ,$(wildcard services/*))
+OURS := $(patsubst %/pyproject.toml,-e %,$(wildcard libs/*/pyproject.toml services/*/pyproject.toml))
 CORES := $(shell tr '\n' ',' < tests/cores.txt)
 PACKAGES := $(wildcard libs/*/src services/*/src)
 
