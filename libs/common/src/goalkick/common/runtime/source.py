@@ -200,13 +200,13 @@ class Source:
         try:
             waited = (listening, attending, stopping)
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            if attending.done():
-                attending.result()
             if listening.done():
                 listening.result()
                 self.finished = True
                 # The feed has ended: stay, so that readers see a healthy and silent source.
-                await stopping
+                await asyncio.wait((attending, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if attending.done():
+                attending.result()
         finally:
             for task in (listening, attending):
                 task.cancel()
