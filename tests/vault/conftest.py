@@ -29,3 +29,10 @@ def vault() -> Iterator[VaultServer]:
     server = VaultServer(production=True)
     yield server
     server.close()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that other tests put into the environment are no business of ours."""
+    for name in ("VENUE_KEY", "VENUE_SECRET"):
+        monkeypatch.delenv(name, raising=False)
