@@ -108,11 +108,9 @@ def settings() -> tuple[dict[str, Schema], dict[str, Schema]]:
     """The sections of the configuration, and what they refer to, for `$defs`."""
     read = PlatformSettings.model_json_schema(mode="validation")
     shown = PlatformSettings.model_json_schema(mode="serialization")
-    named = (*SERVICES, *AROUND, "trading", "runtime", "secrets", "vault", "budget")
     sections = {
         name: _loose(section, shown["properties"][name])
         for name, section in read["properties"].items()
-        if name in named
     }
     others = shown.get("$defs", {})
     return sections, {

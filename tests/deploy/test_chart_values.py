@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.config.types import Settings
 from goalkick.common.runtime.service import ServiceSettings
-from goalkick.common.topics import AROUND, SERVICES
 from tests.deploy.chart import (
     CASES,
     CHART,
@@ -64,10 +64,7 @@ def test_each_service_understands_what_it_is_told(
 ) -> None:
     file = tmp_path / "goalkick.yaml"
     file.write_text(named(rendered(case), "ConfigMap", name)["data"]["goalkick.yaml"])
-    model = settings_of(service)
-    others = {*SERVICES, *AROUND, "trading", "runtime", "secrets", "budget"}
-    others -= model.model_fields.keys()
-    assert load(model, file=file, environ={}, other_sections=others)
+    assert load(settings_of(service), file=file, environ={}, other_sections=SECTIONS)
 
 
 @pytest.mark.parametrize(

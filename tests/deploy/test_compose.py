@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import yaml
 
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.runtime.service import ServiceSettings
 from goalkick.common.telemetry import names
-from goalkick.common.topics import AROUND, SERVICES
+from goalkick.common.topics import SERVICES
 
 FOLDER = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
@@ -44,8 +45,7 @@ def test_a_service_understands_the_common_file(name: str) -> None:
         settings,
         file=FOLDER / "compose" / "goalkick.yaml",
         environ={},
-        other_sections={*SERVICES, *AROUND, "trading", "runtime", "budget"}
-        - set(settings.model_fields),
+        other_sections=SECTIONS,
     )
     assert loaded.value.runtime.http.port == 8080
 

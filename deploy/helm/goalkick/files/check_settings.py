@@ -10,10 +10,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.core.errors import GoalkickError
 from goalkick.common.runtime.service import ServiceSettings
-from goalkick.common.topics import AROUND, SERVICES
 
 
 def check(service: str, file: Path) -> None:
@@ -30,8 +30,7 @@ def check(service: str, file: Path) -> None:
         and issubclass(one, ServiceSettings)
         and one.__module__ == module.__name__
     )
-    others = {*SERVICES, *AROUND, "trading", "runtime", "budget"} - set(model.model_fields)
-    loaded: Any = load(model, file=file, environ=os.environ, other_sections=others).value
+    loaded: Any = load(model, file=file, environ=os.environ, other_sections=SECTIONS).value
     if service == "strategy":
         strategy = loaded.strategy
         module.StrategyCore(strategy, module.discover(strategy.folder))

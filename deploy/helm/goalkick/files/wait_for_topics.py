@@ -8,10 +8,10 @@ from pathlib import Path
 
 from goalkick.common.adapters.log.kafka import KafkaLog
 from goalkick.common.adapters.log.kafka_topics import wanted_topics
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.core.errors import GoalkickError
 from goalkick.common.runtime.service import ServiceSettings
-from goalkick.common.topics import AROUND, SERVICES
 
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 PATIENCE_S = 300
@@ -23,7 +23,7 @@ async def main() -> None:
         ServiceSettings,
         file=Path("/etc/goalkick/goalkick.yaml"),
         environ=os.environ,
-        other_sections={*SERVICES, *AROUND, "trading", "budget"},
+        other_sections=SECTIONS,
     )
     kafka = loaded.value.runtime.kafka
     deployments = os.environ["DEPLOYMENTS"].split()

@@ -11,11 +11,11 @@ from pydantic import Field
 from goalkick.common.adapters.budget.settings import BudgetSettings
 from goalkick.common.adapters.secrets.settings import SecretsSettings, VaultSettings
 from goalkick.common.adapters.secrets.stores import decrypting
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import Loaded, load
 from goalkick.common.config.types import Settings
 from goalkick.common.ports.model import Model
 from goalkick.common.runtime.settings import RuntimeSettings
-from goalkick.common.topics import AROUND, SERVICES
 from goalkick.embedded.settings import GoalkickSettings
 from goalkick.ingest.settings import IngestSettings
 from goalkick.limiter.settings import LimiterSettings
@@ -75,8 +75,7 @@ def load_sections(
     Raises:
         SettingsError: a value of these sections is wrong.
     """
-    others = {*PlatformSettings.model_fields, *SERVICES, *AROUND} - set(_Sections.model_fields)
-    loaded = load(_Sections, file=config, environ=environ, other_sections=others).value
+    loaded = load(_Sections, file=config, environ=environ, other_sections=SECTIONS).value
     return loaded.secrets, loaded.vault
 
 

@@ -21,6 +21,7 @@ from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.adapters.secrets.dumps import forbid_core_dumps
 from goalkick.common.adapters.secrets.stores import decrypting
 from goalkick.common.adapters.state.sqlite import SqliteStateStore
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import Loaded, describe, load
 from goalkick.common.core.budget.core import BudgetCore
 from goalkick.common.core.budget.limits import VenueLimits
@@ -32,7 +33,6 @@ from goalkick.common.runtime.health import Info, Probe, make_app, serve
 from goalkick.common.runtime.service import ServiceSettings
 from goalkick.common.telemetry import logs
 from goalkick.common.telemetry.metrics import Metrics, new_registry
-from goalkick.common.topics import AROUND, SERVICES
 from goalkick.limiter.app import Counter, serving
 from goalkick.limiter.settings import LimiterSettings
 
@@ -101,13 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     forbid_core_dumps()
     logs.configure("limiter")
-    sections = {*SERVICES, *AROUND, "trading", "runtime"}
     try:
         loaded = load(
             LimiterServiceSettings,
             file=arguments.config,
             environ=os.environ,
-            other_sections=sections - set(LimiterServiceSettings.model_fields),
+            other_sections=SECTIONS,
             decrypt=decrypting("limiter"),
         )
         runtime = loaded.value.runtime

@@ -12,15 +12,12 @@ from typing import Any
 
 from goalkick.common.adapters.secrets.settings import VaultSettings
 from goalkick.common.adapters.secrets.stores import decrypting
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.config.types import Settings
 from goalkick.common.core.errors import GoalkickError
-from goalkick.common.topics import AROUND, SERVICES
 from goalkick.venue.server import VenueServer
 from goalkick.venue.settings import VenueSettings
-
-OTHER_SECTIONS = frozenset({*SERVICES, *AROUND, "trading", "runtime", "secrets"} - {"venue"})
-"""Sections of a configuration file that other processes read."""
 
 
 class VenueProcessSettings(Settings):
@@ -47,7 +44,7 @@ def load_settings(
         file=file,
         environ=environ,
         overrides=overrides,
-        other_sections=OTHER_SECTIONS,
+        other_sections=SECTIONS,
         decrypt=decrypting("venue"),
     )
     return loaded.value.venue

@@ -24,6 +24,7 @@ from goalkick.common.adapters.secrets.dumps import forbid_core_dumps
 from goalkick.common.adapters.secrets.sealing import Seal, SealedLog
 from goalkick.common.adapters.secrets.settings import SecretsSettings, VaultSettings
 from goalkick.common.adapters.secrets.stores import Stores, decrypting
+from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import Loaded, describe, load
 from goalkick.common.config.types import Settings
 from goalkick.common.core.errors import GoalkickError, SettingsError
@@ -38,7 +39,7 @@ from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
 from goalkick.common.telemetry import logs, traces
 from goalkick.common.telemetry.metrics import Metrics, new_registry
-from goalkick.common.topics import AROUND, SERVICES, STATE_OF, state_of
+from goalkick.common.topics import STATE_OF, state_of
 
 STOP_S = 3.5
 """How long a service that is told to stop may save and say; what it cannot is done again. With the
@@ -154,8 +155,7 @@ def run(spec: Spec[Model], argv: Sequence[str] | None = None) -> int:
             spec.settings,
             file=arguments.config,
             environ=os.environ,
-            other_sections={*SERVICES, *AROUND, "trading", "runtime", "budget"}
-            - set(spec.settings.model_fields),
+            other_sections=SECTIONS,
             decrypt=decrypting(spec.name),
         )
         runtime = loaded.value.runtime
