@@ -92,9 +92,9 @@ class Platform:
 
     def __init__(self, *, own: bool = True) -> None:
         self.broker = with_topics(new_broker(), ["guest"])
-        runtime = RUNTIME if own else RUNTIME.model_copy(update={"deployments": ()})
+        self._runtime = RUNTIME if own else RUNTIME.model_copy(update={"deployments": ()})
         self.members = {
-            s.title: Member(self.broker, s, s.title, settings=runtime)
+            s.title: Member(self.broker, s, s.title, settings=self._runtime)
             for s in without_strategies(RISK)
         }
         if own:
@@ -127,7 +127,8 @@ class Platform:
     async def restart(self, name: str) -> None:
         await self.members[name].end()
         (service,) = [s for s in without_strategies(RISK) if s.name == name]
-        self.members[name] = Member(self.broker, service, f"{name} again")
+        again = Member(self.broker, service, f"{name} again", settings=self._runtime)
+        self.members[name] = again
         await until(lambda: self.members[name].worker.ready)
 
     async def with_guest(self) -> None:
@@ -137,6 +138,13 @@ class Platform:
         self.tell(AddDeployment)
         await self.go_on(120)
         await until(lambda: self.listens)
+
+    async def lose_guest(self, upto: int = len(STEPS)) -> Member:
+        """Ends the guest without a word; returns the feed that goes on until risk waits for it."""
+        await self.members.pop("guest").end()
+        feed = Member(self.broker, Recorded(STEPS[:upto]), "ingest")
+        await until(lambda: any(c.topic == signals_of("guest") for c in self.risk.blocked))
+        return feed
 
     async def end(self) -> None:
         await ended(self.members.values())
@@ -194,9 +202,7 @@ async def test_a_restart_knows_who_was_added() -> None:
 async def test_a_deployment_that_is_listened_to_is_waited_for() -> None:
     platform = Platform()
     await platform.with_guest()
-    await platform.members.pop("guest").end()
-    feed = Member(platform.broker, Recorded(STEPS[:160]), "ingest")
-    await until(lambda: any(c.topic == signals_of("guest") for c in platform.risk.blocked))
+    feed = await platform.lose_guest(160)
     platform.members["guest"] = Member(platform.broker, deployed("guest", GUEST), "guest again")
     await settled(platform.broker, STEPS[159][0].time_ns)
     await feed.end()
@@ -220,9 +226,7 @@ async def test_a_deployment_that_is_removed_is_not_waited_for() -> None:
 async def test_one_that_is_gone_without_a_word_holds_up_the_rest_until_it_is_removed() -> None:
     platform = Platform()
     await platform.with_guest()
-    await platform.members.pop("guest").end()
-    feed = Member(platform.broker, Recorded(STEPS), "ingest")
-    await until(lambda: any(c.topic == signals_of("guest") for c in platform.risk.blocked))
+    feed = await platform.lose_guest()
     platform.tell(RemoveDeployment)
     await settled(platform.broker, STEPS[-1][0].time_ns)
     await feed.end()
@@ -231,12 +235,25 @@ async def test_one_that_is_gone_without_a_word_holds_up_the_rest_until_it_is_rem
     assert of(decided(platform.broker), A) == undisturbed()
 
 
+async def test_a_restart_in_the_middle_of_a_moment_goes_on_with_the_step_it_was_at() -> None:
+    platform = Platform(own=False)
+    await platform.with_guest()
+    feed = await platform.lose_guest()
+    moment, step = platform.risk.current, platform.risk.stages[platform.risk.stage].place
+    await platform.restart("risk")
+    task = platform.risk
+    assert (task.current, task.stages[task.stage].place) == (moment, step)
+    platform.members["guest"] = Member(platform.broker, deployed("guest", GUEST), "guest again")
+    await settled(platform.broker, STEPS[-1][0].time_ns)
+    await feed.end()
+    await platform.end()
+    assert approvals(decided(platform.broker), B)
+
+
 async def test_the_only_strategy_service_may_be_removed_in_the_middle_of_a_moment() -> None:
     platform = Platform(own=False)
     await platform.with_guest()
-    await platform.members.pop("guest").end()
-    feed = Member(platform.broker, Recorded(STEPS), "ingest")
-    await until(lambda: any(c.topic == signals_of("guest") for c in platform.risk.blocked))
+    feed = await platform.lose_guest()
     platform.tell(RemoveDeployment)
     await settled(platform.broker, STEPS[-1][0].time_ns)
     await feed.end()

@@ -161,10 +161,12 @@ def resume(task: Task, checkpoint: Checkpoint) -> list[Message]:
     task.core.restore(checkpoint.core)
     task.moment = checkpoint.moment
     task.repeats = checkpoint.repeats
-    task.stage = checkpoint.stage
     task.current = checkpoint.current
     task.awaiting = checkpoint.awaiting
     _resume_channels(task, checkpoint)
+    # After the channels: it counts the steps that they make. The last deployment may have gone from
+    # the settings, and with it a step.
+    task.stage = min(checkpoint.stage, len(task.stages) - 1)
     for said in checkpoint.outputs:
         output = task.outputs.get(said.topic)
         if output is not None:
@@ -200,5 +202,3 @@ def _resume_channels(task: Task, checkpoint: Checkpoint) -> None:
             late = channel.topic.rank == _SIGNALS.rank and task.moment > BEFORE_ALL.moment
         if late:
             task.postpone(partition)
-    # The last deployment may have gone from the settings, and with it a step of the moment.
-    task.stage = min(task.stage, len(task.stages) - 1)
