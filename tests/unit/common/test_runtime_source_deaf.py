@@ -12,12 +12,12 @@ from goalkick.common.adapters.log.memory import Broker, MemoryLog
 from goalkick.common.events.market import FeedRecovered, FeedStale, InstrumentListed
 from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.runtime.hearing import Hearing
-from goalkick.common.runtime.settings import RuntimeSettings
+from goalkick.common.runtime.settings import KafkaSettings, RuntimeSettings
 from goalkick.common.runtime.source import Source
 from goalkick.common.topics import TOPICS
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
-from goalkick.common.values.time import NS_PER_MS
+from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 from tests.replay.cluster import meter
 from tests.unit.common.test_runtime_source import COUNT, NAMES, assert_whole, moment
 
@@ -73,12 +73,13 @@ class Copy:
         jitter: float = 0,
         begun: asyncio.Event | None = None,
         handover: int = RuntimeSettings().handover,
+        expiry: int = 0,
     ) -> None:
         self.heard: asyncio.Queue[Step | Tape] = asyncio.Queue()
         self.bus = MemoryLog(broker)
         self.source = Source(
             self.bus,
-            RuntimeSettings(handover=handover),
+            RuntimeSettings(handover=handover, kafka=KafkaSettings(session_timeout=expiry)),
             ManualClock(0),
             meter("ingest"),
             live=self._steps,
@@ -161,6 +162,24 @@ async def test_a_copy_takes_no_partitions_before_it_hears_all_and_then_says_what
             await until(lambda: bool(second.held) and bool(first.held))
             await first.hears(*moment(2))
             assert_whole(broker, 2)
+
+
+async def test_a_copy_takes_no_partitions_while_a_dead_one_may_still_hold_them() -> None:
+    broker = Broker({topic.name: COUNT for topic in TOPICS})
+    begun = asyncio.Event()
+    begun.set()
+    first = Copy(broker)
+    async with ended(first):
+        await until(lambda: first.held == ALL)
+        await first.hears(*moment(1))
+        second = Copy(broker, begun=begun, expiry=NS_PER_SECOND // 2)
+        async with ended(second):
+            for number in range(2, 20):
+                await first.hears(*moment(number))
+                await second.hears(*moment(number))
+                assert first.held == ALL
+            await until(lambda: bool(second.held))
+            assert_whole(broker, 19)
 
 
 async def test_a_copy_whose_feed_never_begins_joins_all_the_same() -> None:

@@ -31,6 +31,7 @@ class Attendance:
         leave: Callable[[], Awaitable[None]],
         *,
         begun: Callable[[], Awaitable[None]] | None,
+        expiry_ns: int,
         wait_ns: int,
         leave_after_ns: int | None,
         jitter: Callable[[], float],
@@ -41,7 +42,8 @@ class Attendance:
             join: becomes a member.
             leave: is none any more.
             begun: returns when the feed hears all; None: it does at once.
-            wait_ns: time for which that is waited for at most.
+            expiry_ns: time after which a member that died without a word is none any more.
+            wait_ns: time for which both are waited for at most.
             leave_after_ns: time without anything heard, and up to as much again; None: for ever.
             jitter: numbers in [0, 1).
         """
@@ -52,6 +54,7 @@ class Attendance:
         self._join = join
         self._leave = leave
         self._begun = begun
+        self._expiry_ns = expiry_ns
         self._wait_ns = wait_ns
         self._leave_after_ns = leave_after_ns
         self._jitter = jitter
@@ -81,10 +84,17 @@ class Attendance:
             await self._join()
 
     async def _until_all_is_heard(self) -> None:
-        """Returns when the feed hears all; or sooner, before anything that it told is forgotten."""
+        """Returns when others have said all that we did not hear; or before anything is forgotten.
+
+        Who joins while one that died still counts as a member may get the dead one's partitions
+        straight from it: nobody would say what was heard between its death and our beginning.
+        """
         if self._begun is None:
             return
-        waiting = [asyncio.ensure_future(self._begun()), asyncio.ensure_future(self.crowded.wait())]
+        waiting = [
+            asyncio.ensure_future(self._all_is_heard(self._begun)),
+            asyncio.ensure_future(self.crowded.wait()),
+        ]
         try:
             await asyncio.wait(
                 waiting,
@@ -94,6 +104,10 @@ class Attendance:
         finally:
             for task in waiting:
                 task.cancel()
+
+    async def _all_is_heard(self, begun: Callable[[], Awaitable[None]]) -> None:
+        await begun()
+        await asyncio.sleep(self._expiry_ns / NS_PER_SECOND)
 
     async def _stays_deaf(self, patience_ns: int) -> bool:
         # Copies that go deaf together leave one after another: the last one stays.

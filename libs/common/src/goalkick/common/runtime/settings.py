@@ -121,7 +121,7 @@ class RuntimeSettings(Settings):
     handover: Duration = Field(
         30 * NS_PER_SECOND,
         description="how much of a live feed each copy of ingest keeps, to say it when another "
-        "copy dies; longer than `kafka.session_timeout`",
+        "copy dies; longer than twice `kafka.session_timeout`",
     )
     poll_for: Duration = Field(
         200 * NS_PER_MS, description="how long to wait for records before looking at the time"

@@ -113,6 +113,7 @@ class Source:
             self._join,
             self._leave,
             begun=begun,
+            expiry_ns=settings.kafka.session_timeout,
             wait_ns=settings.handover // 2,
             leave_after_ns=leave_after,
             jitter=jitter,
