@@ -1,13 +1,12 @@
 """Keeps the exchange alive: moves its time on, and lets the flow trade, on a timer."""
 
-import asyncio
-import contextlib
 from collections.abc import Callable
 
 from goalkick.venue.context import Context
+from goalkick.venue.rounds import Rounds
 
 
-class Pump:
+class Pump(Rounds):
     """A task that advances the exchange and runs rounds of the flow.
 
     Attributes:
@@ -25,34 +24,11 @@ class Pump:
             trade: a round of the flow at a time in nanoseconds; None: nobody trades.
             interval_s: seconds between two rounds.
         """
+        super().__init__(interval_s)
         self._context = context
         self._trade = trade
-        self._interval_s = interval_s
-        self._task: asyncio.Task[None] | None = None
         self.paused = False
         self.rounds = 0
-
-    def start(self) -> None:
-        """Begins; needs a running event loop."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Ends it."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-
-    async def failed(self) -> None:
-        """Waits until it fails, and raises why; for ever, if it does not."""
-        if self._task is None:
-            raise RuntimeError("expected a running pump, found one that was not started")
-        await asyncio.shield(self._task)
-
-    @property
-    def alive(self) -> bool:
-        """Whether it is running."""
-        return self._task is not None and not self._task.done()
 
     def round(self) -> None:
         """One round, at the clock's time."""
@@ -61,8 +37,3 @@ class Pump:
             self._trade(max(self._context.clock.now_ns(), self._context.exchange.now_ns))
         self._context.advance()
         self.rounds += 1
-
-    async def _run(self) -> None:
-        while True:
-            self.round()
-            await asyncio.sleep(self._interval_s)

@@ -5,11 +5,10 @@ topic `dcp.spot`: when the last of them is gone for the window that was set, all
 account end. An account that never listened is not missed.
 """
 
-import asyncio
-import contextlib
 from typing import Any
 
 from goalkick.venue.context import Context
+from goalkick.venue.rounds import Rounds
 
 PRODUCTS = ("OPTIONS", "DERIVATIVES", "SPOT")
 """Each has a window of its own; only spot is served."""
@@ -19,7 +18,7 @@ _TICK_S = 0.02
 """Between two looks at the clock, seconds."""
 
 
-class DeadMan:
+class DeadMan(Rounds):
     """The timers of all accounts, by the venue's clock."""
 
     def __init__(self, context: Context, heartbeat_ns: int) -> None:
@@ -29,6 +28,7 @@ class DeadMan:
             context: the exchange and its clock.
             heartbeat_ns: a connection that says nothing for so long counts as gone.
         """
+        super().__init__(_TICK_S)
         self._context = context
         self._heartbeat_ns = heartbeat_ns
         self._windows: dict[str, int] = {}
@@ -36,18 +36,6 @@ class DeadMan:
         self._accounts: dict[object, str] = {}
         self._closed: dict[str, int] = {}
         self._struck: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begins to look at the clock."""
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    async def stop(self) -> None:
-        """Ends it; nobody is missed any more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     def set(self, account: str, window_ns: int) -> None:
         """From now on the account's orders end when it is gone for so long."""
@@ -95,11 +83,10 @@ class DeadMan:
             for account, window_ns in self._windows.items()
         }
 
-    async def _run(self) -> None:
-        while True:
-            for account, window_ns in self._windows.items():
-                self._look(account, window_ns)
-            await asyncio.sleep(_TICK_S)
+    def round(self) -> None:
+        """Looks at all accounts."""
+        for account, window_ns in self._windows.items():
+            self._look(account, window_ns)
 
     def _look(self, account: str, window_ns: int) -> None:
         """Ends the account's orders, once for each time that it is gone."""
