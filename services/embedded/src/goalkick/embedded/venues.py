@@ -21,7 +21,7 @@ def build_venue(
     Raises:
         SettingsError: prices are not live ones, or a secret cannot be had.
     """
-    if settings.trading.mode == "paper":
+    if not settings.trading.live:
         return None
     if settings.ingest.feed != "ccxt":
         raise SettingsError(

@@ -34,7 +34,7 @@ class ExecutionServiceSettings(ServiceSettings):
     @model_validator(mode="after")
     def _live_is_said_twice(self) -> "ExecutionServiceSettings":
         check_trading(self.trading, self.execution)
-        if self.trading.mode == "live" and self.grace >= self.runtime.kafka.session_timeout:
+        if self.trading.live and self.grace >= self.runtime.kafka.session_timeout:
             raise ValueError(
                 "mode live: expected runtime.kafka.session_timeout to be longer than "
                 "execution.venue.recv_window and margin together, so that of two copies only one "
@@ -61,7 +61,7 @@ def build(settings: ExecutionServiceSettings, around: Surroundings) -> Pump:
         SettingsError: a secret cannot be had.
     """
     execution = settings.execution
-    if settings.trading.mode == "live":
+    if settings.trading.live:
         service = Service(
             "execution",
             lambda: LiveExecution(execution),

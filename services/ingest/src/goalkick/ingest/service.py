@@ -26,7 +26,7 @@ class IngestServiceSettings(ServiceSettings):
     def promising(self) -> IngestSettings:
         """What ingest does, with how often it promises a quiet moment."""
         ccxt = self.ingest.ccxt
-        if ccxt.quiet_every is not None or self.trading.mode != "live":
+        if ccxt.quiet_every is not None or not self.trading.live:
             return self.ingest
         ccxt = ccxt.model_copy(update={"quiet_every": QUIET_EVERY_NS})
         return self.ingest.model_copy(update={"ccxt": ccxt})

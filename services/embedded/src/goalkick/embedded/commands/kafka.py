@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goalkick.embedded.commands.broker import (
+    Deployments,
+    configured_kafka,
+    keep_the_client_quiet,
+)
 from goalkick.embedded.commands.grammar import EPILOG, FAILED, Command, UsageError
 from goalkick.embedded.commands.options import Config, Json
 from goalkick.embedded.console import print_json, print_note, print_table, print_text
@@ -29,14 +34,6 @@ class Form(StrEnum):
     MARKDOWN = "markdown"
 
 
-Deployments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--deployment",
-        metavar="NAME...",
-        help="strategy services beside the first one, which get lists of their own",
-    ),
-]
 Installation = Annotated[
     str | None,
     typer.Option(
@@ -50,12 +47,7 @@ Cluster = Annotated[
 ]
 
 
-@app.callback()
-def _quiet() -> None:
-    """What goes wrong is told once, by the command, and not by the client, too."""
-    import logging
-
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+app.callback()(keep_the_client_quiet)
 
 
 @app.command(cls=Command, epilog=EPILOG)
@@ -93,7 +85,6 @@ def acls(
     """
     from goalkick.common.adapters.log.access import access_table
     from goalkick.common.adapters.log.grants import all_grants
-    from goalkick.embedded.safe import with_secrets
 
     if prune and not apply:
         raise UsageError("--prune: expected it with --apply, found it alone")
@@ -102,7 +93,7 @@ def acls(
     named = installation or kafka.installation
     grants = all_grants(table, named)
     if apply or check:
-        _bring(with_secrets(kafka, config), grants, change=apply, prune=prune, json=json)
+        _bring(configured_kafka(config), grants, change=apply, prune=prune, json=json)
     elif json:
         print_json([_row(grant) for grant in grants])
     elif form is Form.STRIMZI:

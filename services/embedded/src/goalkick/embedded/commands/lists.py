@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goalkick.embedded.commands.broker import (
+    Deployments,
+    configured_kafka,
+    keep_the_client_quiet,
+)
 from goalkick.embedded.commands.options import Config, Json
 from goalkick.embedded.console import print_json, print_table
 
@@ -88,16 +93,6 @@ Create = Annotated[
 ]
 
 
-Deployments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--deployment",
-        metavar="NAME...",
-        help="with --create: strategy services beside the first one, which get topics of their own",
-    ),
-]
-
-
 def topics(
     create: Create = False,
     deployment: Deployments = None,
@@ -135,16 +130,12 @@ def topics(
 
 def _make_topics(config: Path | None, deployments: list[str], json: bool) -> None:
     import asyncio
-    import logging
 
     from goalkick.common.adapters.log.kafka_topics import create_topics
-    from goalkick.embedded.configuration import load_settings
-    from goalkick.embedded.safe import with_secrets
 
-    # Our own message says all that the client's says.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    kafka = load_settings(config).value.runtime.kafka
-    made = asyncio.run(create_topics(with_secrets(kafka, config), deployments))
+    keep_the_client_quiet()
+    kafka = configured_kafka(config)
+    made = asyncio.run(create_topics(kafka, deployments))
     if json:
         print_json(made)
         return

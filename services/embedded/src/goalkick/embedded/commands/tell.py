@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from goalkick.embedded.commands.broker import configured_kafka, keep_the_client_quiet
 from goalkick.embedded.commands.options import Config, Json
 from goalkick.embedded.console import print_json
 
@@ -41,7 +42,6 @@ def tell(
     Everybody whom it concerns takes it at the next moment that there is, and after a restart, too.
     """
     import asyncio
-    import logging
 
     from goalkick.common.adapters.clock.system import SystemClock
     from goalkick.common.adapters.log.kafka import KafkaLog
@@ -49,10 +49,8 @@ def tell(
     from goalkick.common.core.errors import InvalidDataError
     from goalkick.common.runtime import commands
     from goalkick.embedded.commands.grammar import UsageError
-    from goalkick.embedded.configuration import load_settings
 
-    # Our own message says all that the client's says.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    keep_the_client_quiet()
     try:
         event = commands.command(
             word,
@@ -63,7 +61,7 @@ def tell(
         )
     except InvalidDataError as error:
         raise UsageError(str(error)) from None
-    kafka = load_settings(config).value.runtime.kafka
+    kafka = configured_kafka(config)
     asyncio.run(commands.tell(KafkaLog(kafka, "goalkick-tell"), event))
     if json:
         print_json(as_dict(event))
