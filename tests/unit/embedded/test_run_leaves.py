@@ -26,7 +26,8 @@ from goalkick.embedded.run import Market, Session
 from goalkick.embedded.settings import GoalkickSettings
 
 BTC = MemoryAccount().instrument
-START_NS = time.time_ns() // NS_PER_MINUTE * NS_PER_MINUTE
+START_NS = (time.time_ns() // NS_PER_MINUTE + 60) * NS_PER_MINUTE
+"""Ahead of the clock, so that no order is of the past however late the tests begin."""
 
 
 def resting(letter: str, *, reduce_only: bool = False) -> OrderApproved:
