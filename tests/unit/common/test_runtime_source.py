@@ -53,6 +53,8 @@ async def published(said: Sequence[Step | Tape], quotes: bool = False) -> Broker
     """What stands on the log when a live feed has said this."""
 
     async def steps(after_ns: int | None) -> AsyncGenerator[Step | Tape, None]:
+        while not source.ready:
+            await broker.arrival(0.01)
         for step in said:
             yield step
 
@@ -119,7 +121,7 @@ class Copy:
         self.heard: asyncio.Queue[Step | Tape | None] = asyncio.Queue()
         self.began_after: list[int | None] = []
         self.began = asyncio.Event()
-        source = Source(
+        self.source = source = Source(
             MemoryLog(broker), RuntimeSettings(), clock, meter("ingest"), live=self._steps
         )
         self._stop = asyncio.Event()
@@ -146,8 +148,8 @@ class Copy:
 async def two_copies(broker: Broker) -> AsyncIterator[tuple[Copy, Copy, ManualClock]]:
     clock = ManualClock(0)
     first, second = Copy(broker, clock), Copy(broker, clock)
-    await first.began.wait()
-    await second.began.wait()
+    while not (first.source.ready and second.source.ready):
+        await broker.arrival(0.01)
     try:
         yield first, second, clock
     finally:

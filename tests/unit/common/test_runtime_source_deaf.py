@@ -11,6 +11,8 @@ from goalkick.common.adapters.clock.manual import ManualClock
 from goalkick.common.adapters.log.memory import Broker, MemoryLog
 from goalkick.common.events.market import FeedRecovered, FeedStale, InstrumentListed
 from goalkick.common.ports.feed import Step, Tape
+from goalkick.common.ports.log import Change
+from goalkick.common.runtime import source as source_module
 from goalkick.common.runtime.hearing import Hearing
 from goalkick.common.runtime.settings import KafkaSettings, RuntimeSettings
 from goalkick.common.runtime.source import Source
@@ -63,6 +65,19 @@ async def _wait(event: asyncio.Event) -> None:
     await event.wait()
 
 
+class SlowToJoin(MemoryLog):
+    """A log whose group is joined when an event is set."""
+
+    def __init__(self, broker: Broker, joins: asyncio.Event | None) -> None:
+        super().__init__(broker)
+        self._joins = joins
+
+    async def join(self, group: str, topic: str, lost: Change, gained: Change) -> None:
+        if self._joins is not None:
+            await self._joins.wait()
+        await super().join(group, topic, lost, gained)
+
+
 class Copy:
     """One of several copies of ingest, with a connection of its own."""
 
@@ -74,13 +89,15 @@ class Copy:
         begun: asyncio.Event | None = None,
         handover: int = RuntimeSettings().handover,
         expiry: int = 0,
+        reachable: asyncio.Event | None = None,
     ) -> None:
         self.heard: asyncio.Queue[Step | Tape] = asyncio.Queue()
-        self.bus = MemoryLog(broker)
+        self.bus = SlowToJoin(broker, reachable)
+        self.clock = ManualClock(0)
         self.source = Source(
             self.bus,
             RuntimeSettings(handover=handover, kafka=KafkaSettings(session_timeout=expiry)),
-            ManualClock(0),
+            self.clock,
             meter("ingest"),
             live=self._steps,
             leave_after=leave_after,
@@ -162,6 +179,60 @@ async def test_a_copy_takes_no_partitions_before_it_hears_all_and_then_says_what
             await until(lambda: bool(second.held) and bool(first.held))
             await first.hears(*moment(2))
             assert_whole(broker, 2)
+
+
+async def test_of_copies_that_start_together_none_takes_partitions_before_it_hears_all() -> None:
+    broker = Broker({topic.name: COUNT for topic in TOPICS})
+    begun = asyncio.Event()
+    second = Copy(broker, begun=begun)
+    async with ended(second):
+        # Nothing was ever said when it looked.
+        await until(lambda: second.source.connected)
+        first = Copy(broker)
+        async with ended(first):
+            await until(lambda: first.held == ALL)
+            await first.hears(*moment(1))
+            await first.hears(*moment(2))
+            await second.hears(*moment(2))
+            assert first.held == ALL
+            begun.set()
+            await until(lambda: bool(second.held) and bool(first.held))
+            for copy in (first, second):
+                await copy.hears(*moment(3))
+            assert_whole(broker, 3)
+
+
+async def test_what_a_copy_hears_before_it_is_a_member_is_not_forgotten() -> None:
+    broker = Broker({topic.name: COUNT for topic in TOPICS})
+    begun = asyncio.Event()
+    only = Copy(broker, begun=begun)
+    async with ended(only):
+        await only.hears(*moment(1))
+        only.clock.advance(RuntimeSettings().handover + 1)
+        await only.hears(*moment(2))
+        begun.set()
+        await until(lambda: only.held == ALL)
+        assert_whole(broker, 2)
+
+
+async def test_a_feed_waits_for_a_copy_that_is_no_member_and_can_keep_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source_module, "_KEPT_AT_MOST", 4)
+    broker = Broker({topic.name: COUNT for topic in TOPICS})
+    broker_away = asyncio.Event()
+    only = Copy(broker, begun=asyncio.Event(), reachable=broker_away)
+    async with ended(only):
+        for number in range(1, 6):
+            for said in moment(number):
+                only.heard.put_nowait(said)
+        await until(lambda: only.heard.qsize() == 2 * 5 - 4)
+        await asyncio.wait((only.task,), timeout=0.05)
+        assert only.heard.qsize() == 2 * 5 - 4
+        broker_away.set()
+        await until(lambda: only.held == ALL)
+        await only.hears()
+        assert_whole(broker, 5)
 
 
 async def test_a_copy_takes_no_partitions_while_a_dead_one_may_still_hold_them() -> None:

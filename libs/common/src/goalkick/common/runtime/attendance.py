@@ -1,7 +1,8 @@
 """When a copy of ingest is a member of its group: while it hears something to say.
 
-It becomes one when its feed hears all; before, it would take partitions from copies that do. It
-leaves when nothing is heard, where others are there that may hear, until something is heard again.
+It becomes one when its feed hears all; before, it would take partitions from copies that do, be it
+the first copies of all, which start together. It leaves when nothing is heard, where others are
+there that may hear, until something is heard again.
 """
 
 import asyncio
@@ -59,15 +60,14 @@ class Attendance:
         self._leave_after_ns = leave_after_ns
         self._jitter = jitter
 
-    async def run(self, *, joined: bool) -> None:
+    async def run(self, *, first: bool) -> None:
         """Joins and leaves as is due; ends when it is cancelled.
 
         Args:
-            joined: whether the copy is a member already.
+            first: whether nobody has ever said anything: then no dead member is waited for.
         """
-        if not joined:
-            await self._until_all_is_heard()
-            await self._join()
+        await self._until_all_is_heard(0 if first else self._expiry_ns)
+        await self._join()
         if self._leave_after_ns is None:
             await asyncio.Event().wait()
             return
@@ -83,7 +83,7 @@ class Attendance:
             self.away = False
             await self._join()
 
-    async def _until_all_is_heard(self) -> None:
+    async def _until_all_is_heard(self, expiry_ns: int) -> None:
         """Returns when others have said all that we did not hear; or before anything is forgotten.
 
         Who joins while one that died still counts as a member may get the dead one's partitions
@@ -92,7 +92,7 @@ class Attendance:
         if self._begun is None:
             return
         waiting = [
-            asyncio.ensure_future(self._all_is_heard(self._begun)),
+            asyncio.ensure_future(self._all_is_heard(self._begun, expiry_ns)),
             asyncio.ensure_future(self.crowded.wait()),
         ]
         try:
@@ -105,9 +105,9 @@ class Attendance:
             for task in waiting:
                 task.cancel()
 
-    async def _all_is_heard(self, begun: Callable[[], Awaitable[None]]) -> None:
+    async def _all_is_heard(self, begun: Callable[[], Awaitable[None]], expiry_ns: int) -> None:
         await begun()
-        await asyncio.sleep(self._expiry_ns / NS_PER_SECOND)
+        await asyncio.sleep(expiry_ns / NS_PER_SECOND)
 
     async def _stays_deaf(self, patience_ns: int) -> bool:
         # Copies that go deaf together leave one after another: the last one stays.

@@ -127,6 +127,7 @@ class Source:
         self._last: dict[Partition, Group] = {}
         self._lock = asyncio.Lock()
         self._changed = asyncio.Event()
+        self._member = asyncio.Event()
         self.moment = BEFORE_ALL.moment
         self.ready = False
         self.finished = False
@@ -190,14 +191,12 @@ class Source:
     async def _follow(self, live: LiveSteps, stopping: "asyncio.Future[Any]") -> None:
         """Listens to a live feed until it ends or we do.
 
-        Where others have spoken before, a copy listens first and becomes a member then: it keeps
-        what it hears, and so says what nobody said while the partitions changed hands.
+        A copy listens first and becomes a member then: it keeps what it hears, and so says what
+        nobody said while the partitions changed hands.
         """
         after_ns = await self._last_moment()
-        if after_ns is None:
-            await self._join()
         listening = asyncio.ensure_future(self._listen(live, after_ns))
-        attending = asyncio.ensure_future(self._attendance.run(joined=after_ns is None))
+        attending = asyncio.ensure_future(self._attendance.run(first=after_ns is None))
         try:
             waited = (listening, attending, stopping)
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -223,13 +222,14 @@ class Source:
         return min(group.moment for group in told) if told else None
 
     async def _listen(self, live: LiveSteps, after_ns: int | None) -> None:
-        if after_ns is None:
-            await self._changed.wait()
         async with contextlib.aclosing(live(after_ns)) as steps:
             async for step in steps:
                 async with self._lock:
                     self._remember(step)
                     await self._say(step)
+                if len(self._kept) >= _KEPT_AT_MOST:
+                    await self._member.wait()
+        await self._member.wait()
 
     def _remember(self, step: Step | Tape) -> None:
         """Keeps what another copy may not live to say."""
@@ -244,6 +244,9 @@ class Source:
             kept.append((now_ns, lasting))
         if len(kept) > _KEPT_AT_MOST // 2:
             self._attendance.crowded.set()
+        if not self._member.is_set():
+            # What nobody could say yet is not forgotten; the feed waits when that is too much.
+            return
         while kept and (now_ns - kept[0][0] > self._settings.handover or len(kept) > _KEPT_AT_MOST):
             kept.popleft()
 
@@ -422,6 +425,7 @@ class Source:
                 for number in numbers
             }
             self.ready = True
+            self._member.set()
             self._changed.set()
             if self._live is not None:
                 await self._say_again()
