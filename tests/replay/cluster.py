@@ -71,8 +71,8 @@ def make_cores(
     }
 
 
-def services() -> list[Service]:
-    cores = make_cores()
+def services(risk: RiskSettings = RISK) -> list[Service]:
+    cores = make_cores(risk)
     return [
         Service("feature", cores["feature"]),
         Service("strategy", cores["strategy"]),

@@ -282,8 +282,11 @@ STEP = st.tuples(st.integers(0, 6), st.integers(1, 30), st.integers(0, 8))
 def test_what_protects_is_what_is_held_once_cancels_are_done(
     steps: list[tuple[int, int, int]],
 ) -> None:
-    """Whenever nothing is on its way: open exits = entered - left again, to the lot."""
-    market = bracket({"limit_price": D(100)})
+    """Whenever nothing is on its way: open exits = entered - left again, to the lot.
+
+    After so many failures that it gives up, it watches the stop itself; here it never does.
+    """
+    market = bracket({"limit_price": D(100)}, max_failures=1000)
     for what, size, which in steps:
         if market.measurement is not None:
             break

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from goalkick.common.config.algos import TwapParams, VwapParams
 from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.values.ids import EventId, derive_id
 from goalkick.execution.algos.model import ChildEnd, Leftover
-from goalkick.execution.algos.twap import Twap, TwapParams
-from goalkick.execution.algos.vwap import Vwap, VwapParams
+from goalkick.execution.algos.twap import Twap
+from goalkick.execution.algos.vwap import Vwap
 from tests.unit.execution.algo_market import MINUTE, START, D, Market, parent
 
 EVEN: dict[str, Any] = {"slices": 10, "jitter": 0}

@@ -198,6 +198,7 @@ TOPICS: tuple[Topic, ...] = (
             order.OrderCancelled,
             order.OrderExpired,
             order.OrderUnknown,
+            order.OrderWorked,
             order.PositionChanged,
             order.BalanceChanged,
             order.ExternalOrderSeen,

@@ -25,11 +25,13 @@ from goalkick.common.events.order import (
     OrderRejected,
     OrderReport,
     OrderUnknown,
+    OrderWorked,
     PositionChanged,
 )
 from goalkick.common.events.signal import Signal
 from goalkick.common.values.ids import EventId, InstrumentId, StrategyId, name_of
 from goalkick.common.values.money import ZERO, plain
+from goalkick.common.values.time import NS_PER_SECOND
 
 REMEMBERED = 50
 """Decisions kept for the screen: as many as the tallest terminal shows."""
@@ -41,7 +43,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         time_ns: event time.
         kind: `approved`, `refused`, `filled`, `partly filled`, `rejected`, `cancelled`,
-            `expired`, `unknown`, `halted`, `resumed`.
+            `expired`, `unknown`, `worked`, `halted`, `resumed`.
         id: of the event.
         fields: what else is to say, exact numbers as text.
     """
@@ -156,6 +158,7 @@ class Observer:
             (OrderFilled, self._on_fill),
             *((kind, self._on_ended) for kind in ended),
             (OrderUnknown, self._on_unknown),
+            (OrderWorked, self._on_worked),
             (PositionChanged, self._on_position),
             (BalanceChanged, self._on_balance),
             (TradingHalted, self._on_halted),
@@ -190,6 +193,7 @@ class Observer:
             strategy=order.strategy,
             side=order.side,
             quantity=plain(order.quantity),
+            algo=order.algo.name if order.algo is not None else "",
             reason=order.reason,
         )
 
@@ -214,6 +218,7 @@ class Observer:
             "partly filled" if fill.remaining else "filled",
             fill,
             order=fill.order,
+            parent=fill.parent or "",
             instrument=fill.instrument,
             strategy=fill.strategy,
             side=fill.side,
@@ -230,8 +235,38 @@ class Observer:
     def _on_unknown(self, report: OrderUnknown) -> None:
         self._on_trouble("unknown", report, report.reason)
 
+    def _on_worked(self, report: OrderWorked) -> None:
+        self.picture.working.pop(report.order, None)
+        price, share = report.average_price, report.participation
+        self._decide(
+            "worked",
+            report,
+            order=report.order,
+            instrument=report.instrument,
+            strategy=report.strategy,
+            algo=report.algo,
+            side=report.side,
+            quantity=plain(report.filled),
+            price="" if price is None else plain(price),
+            arrival_price=plain(report.arrival_price),
+            shortfall=plain(report.shortfall),
+            shortfall_bps=plain(report.shortfall_bps),
+            participation="" if share is None else plain(share),
+            seconds=plain(Decimal(report.duration_ns) / NS_PER_SECOND),
+            children=str(report.children),
+            leftover=plain(report.leftover) if report.leftover else "",
+            reason=_worked_reason(report),
+        )
+
     def _on_trouble(self, kind: str, report: OrderReport, reason: str) -> None:
-        self._decide(kind, report, order=report.order, instrument=report.instrument, reason=reason)
+        self._decide(
+            kind,
+            report,
+            order=report.order,
+            parent=report.parent or "",
+            instrument=report.instrument,
+            reason=reason,
+        )
 
     def _on_position(self, change: PositionChanged) -> None:
         holding = self.picture.holdings[change.instrument]
@@ -263,3 +298,10 @@ class Observer:
         if len(recent) > REMEMBERED:
             del recent[0]
         self._tell(decision)
+
+
+def _worked_reason(report: OrderWorked) -> str:
+    """What it cost, in a few words; the figures stand beside it."""
+    cost = f"{report.algo}: {report.shortfall_bps:+.1f} bps against {plain(report.arrival_price)}"
+    left = f", {plain(report.leftover)} left: {report.leftover_reason}" if report.leftover else ""
+    return f"{cost}{left}"

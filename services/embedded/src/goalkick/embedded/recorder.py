@@ -29,6 +29,7 @@ from goalkick.common.events.order import (
     OrderRejected,
     OrderReport,
     OrderUnknown,
+    OrderWorked,
     PositionChanged,
 )
 from goalkick.common.topics import TOPIC_OF
@@ -53,9 +54,10 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     Attributes:
         decision: the approval or the refusal.
         outcome: `refused`, `approved` (nothing heard yet), or the last report's word: `accepted`,
-            `partially filled`, `filled`, `rejected`, `cancelled`, `expired`, `unknown`.
+            `partially filled`, `filled`, `rejected`, `cancelled`, `expired`, `unknown`; `worked`
+            of one that an algo worked and that something is left of.
         reason: why it was refused or ended; "" for an order that filled.
-        fills: its trades, in order.
+        fills: its trades, in order; those of its child orders on its side.
         updated_ns: time of the last word on it.
     """
 
@@ -68,7 +70,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     @property
     def filled(self) -> Decimal:
         """Traded, base currency."""
-        return self.fills[-1].filled if self.fills else ZERO
+        return sum((fill.quantity for fill in self.fills), ZERO)
 
     @property
     def average_price(self) -> Decimal | None:
@@ -114,6 +116,7 @@ class Recorder:
             (OrderRefused, self._on_refused),
             (OrderPartiallyFilled, self._on_fill),
             (OrderFilled, self._on_fill),
+            (OrderWorked, self._on_worked),
             (GapDetected, self._on_gap),
         ]
         for kind, outcome in _OUTCOMES.items():
@@ -144,14 +147,26 @@ class Recorder:
 
     def _on_fill(self, fill: Fill) -> None:
         self.fills.append(fill)
-        record = self._open.get(fill.order)
+        record = self._open.get(fill.parent or fill.order)
         if record is None:
+            return
+        record.updated_ns = fill.time_ns
+        if fill.parent is not None:
+            record.outcome = "partially filled"
+            if fill.side is record.decision.side:
+                record.fills += (fill,)
             return
         record.outcome = "partially filled" if fill.remaining else "filled"
         record.fills += (fill,)
-        record.updated_ns = fill.time_ns
         if not fill.remaining:
             del self._open[fill.order]
+
+    def _on_worked(self, event: OrderWorked) -> None:
+        record = self._open.pop(event.order, None)
+        if record is not None:
+            record.outcome = "worked" if event.leftover else "filled"
+            record.reason = event.detail or (event.leftover_reason if event.leftover else "")
+            record.updated_ns = event.time_ns
 
     def _noting(self, outcome: str) -> Callable[[OrderReport], None]:
         def note(report: OrderReport) -> None:

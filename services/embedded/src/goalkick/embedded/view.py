@@ -21,6 +21,7 @@ _STYLES = {
     "refused": "yellow",
     "filled": "green",
     "partly filled": "green",
+    "worked": "green",
     "halted": "bold red",
     "resumed": "bold green",
 }

@@ -165,11 +165,11 @@ def explained_by(
     for order in orders:
         if order.status not in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
             continue
-        approved = order.approved
-        traded = base(approved.instrument)
+        sent = order.sent
+        traded = base(order.approved.instrument)
         _add(explained, traded, order.remaining)
-        bounded = approved.side is Side.BUY and approved.kind is OrderKind.LIMIT
-        price = approved.limit_price if bounded else None
+        bounded = sent.side is Side.BUY and sent.kind is OrderKind.LIMIT
+        price = sent.limit_price if bounded else None
         _add(explained, currency, None if price is None else order.remaining * price)
     return explained
 

@@ -1,17 +1,17 @@
 """The execution core: approved orders in, venue commands and order reports out.
 
 It says what it is about to do (`OrderIntended`) before it does it (`PlaceOrder`), places each
-order once, and books each trade once. It never guesses what a venue did.
+order once, and books each trade once. It never guesses what a venue did. An order with an algo is
+worked by child orders, which are ordinary orders under the same approval.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
-from goalkick.common.core.errors import InvariantError
+from goalkick.common.core.errors import InvalidDataError, InvariantError
 from goalkick.common.core.machine import Handler
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event
@@ -19,20 +19,15 @@ from goalkick.common.events.market import InstrumentListed
 from goalkick.common.events.order import (
     BalanceChanged,
     CancelRequested,
-    OrderAccepted,
     OrderApproved,
     OrderCancelled,
     OrderExpired,
-    OrderFilled,
-    OrderIntended,
-    OrderPartiallyFilled,
-    OrderRejected,
+    OrderReport,
     OrderUnknown,
     PositionChanged,
 )
 from goalkick.common.events.venue import (
     CancelOrder,
-    PlaceOrder,
     QueryOrder,
     VenueAccepted,
     VenueClosed,
@@ -42,10 +37,21 @@ from goalkick.common.events.venue import (
     VenueTraded,
     VenueUnreachable,
 )
-from goalkick.common.values.ids import ClientOrderId, InstrumentId, client_order_id, name_of
+from goalkick.common.values.ids import (
+    ClientOrderId,
+    EventId,
+    InstrumentId,
+    client_order_id,
+    name_of,
+)
+from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO
+from goalkick.execution import reports
+from goalkick.execution.algos.model import CancelChild, PlaceChild
+from goalkick.execution.algos.parents import Wanted
 from goalkick.execution.ledger import Ledger, Position
-from goalkick.execution.order_state import Order, OrderStatus, flaw_of
+from goalkick.execution.order_state import Order, OrderStatus, Terms, flaw_of
+from goalkick.execution.parent_orders import ParentOrders, less_of, terms_of, worked
 from goalkick.execution.settings import ExecutionSettings, Which
 
 _CORE = "execution/1"
@@ -62,9 +68,9 @@ RECENT = 200
 become known, for a cancel and a fill may cross on their way."""
 
 
-def concerns(which: Which, approved: OrderApproved) -> bool:
+def concerns(which: Which, sent: OrderApproved | Terms) -> bool:
     """Whether an order is among those that are to be cancelled."""
-    return which == "all" or (which == "opening" and not approved.reduce_only)
+    return which == "all" or (which == "opening" and not sent.reduce_only)
 
 
 class _State(msgspec.Struct):
@@ -74,6 +80,8 @@ class _State(msgspec.Struct):
     finished: list[ClientOrderId]
     recent: dict[ClientOrderId, Order] = msgspec.field(default_factory=dict)
     bases: dict[InstrumentId, str] = msgspec.field(default_factory=dict)
+    rules: dict[InstrumentId, Instrument] = msgspec.field(default_factory=dict)
+    parents: bytes = b""
 
 
 class ExecutionCore:
@@ -82,6 +90,7 @@ class ExecutionCore:
     Attributes:
         now_ns: the clock's time where a shell with a real venue says it, else 0: a decision about
             prices of the past may have expired when it arrives. UTC ns.
+        parents: orders that algos work; to be read, not changed.
     """
 
     now_ns = 0
@@ -94,6 +103,7 @@ class ExecutionCore:
         self._state = _State(False, Ledger(settings.initial_cash), {}, [])
         # Not a plain dict: its first key is found in constant time only until keys are deleted.
         self._finished: OrderedDict[ClientOrderId, None] = OrderedDict()
+        self.parents = ParentOrders()
         self.handlers: Mapping[type[Event], Handler] = {
             InstrumentListed: self._on_listed,
             OrderApproved: self._on_approved,
@@ -120,6 +130,11 @@ class ExecutionCore:
         """Orders that have not ended; to be read, not changed."""
         return self._state.working
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything may still be reported that was approved before."""
+        return bool(self._state.working) or self.parents.busy
+
     def knows(self, handle: ClientOrderId) -> bool:
         """Whether an order is or was ours, as far back as is remembered."""
         return handle in self._state.working or handle in self._finished
@@ -129,27 +144,14 @@ class ExecutionCore:
         known = self._state.bases.get(instrument)
         return known or name_of(instrument).partition("/")[0]
 
-    def cancel(self, order: Order, time_ns: int) -> CancelOrder:
-        """The command to take an order out of the book."""
-        return CancelOrder(
-            time_ns=time_ns,
-            client_order_id=order.approved.client_order_id,
-            instrument=order.approved.instrument,
-            venue_order_id=order.venue_order_id,
-        )
-
     def query(self, order: Order, time_ns: int) -> QueryOrder:
         """The question what became of an order."""
-        return QueryOrder(
-            time_ns=time_ns,
-            client_order_id=order.approved.client_order_id,
-            instrument=order.approved.instrument,
-            known=order.was_there,
-        )
+        return reports.question(order, time_ns)
 
     def snapshot(self) -> bytes:
         """Ledger, working orders and the ids of finished ones."""
         self._state.finished = list(self._finished)
+        self._state.parents = self.parents.snapshot()
         return encode_snapshot(_CORE, self._fingerprint, self._state)
 
     def restore(self, data: bytes) -> None:
@@ -160,9 +162,23 @@ class ExecutionCore:
         """
         self._state = decode_snapshot(data, _CORE, self._fingerprint, _State)
         self._finished = OrderedDict.fromkeys(self._state.finished)
+        self.parents.restore(self._state.parents)
+
+    def watch(self, event: Event) -> Sequence[Event]:
+        """What algos do about the market or the time; ask only while `parents.busy`."""
+        return self._carried_out(self.parents.watch(event), event.time_ns)
+
+    def pass_time(self, now_ns: int, time_ns: int) -> Sequence[Event]:
+        """What algos do because of the clock.
+
+        Args:
+            now_ns: what it says, UTC ns.
+            time_ns: the present moment.
+        """
+        return self._carried_out(self.parents.pass_time(now_ns), time_ns)
 
     def recall(self, which: Which, time_ns: int, instruments: Instruments = None) -> list[Event]:
-        """Wants orders gone that are not leaving already; returns the commands.
+        """Wants orders gone that are not leaving already; returns commands and reports.
 
         Args:
             which: all of them, or those only that may add risk.
@@ -171,19 +187,18 @@ class ExecutionCore:
         """
         commands: list[Event] = []
         for order in tuple(self._state.working.values()):
-            approved = order.approved
-            if order.leaving or not concerns(which, approved):
+            if order.leaving or order.parent is not None or not concerns(which, order.sent):
+                continue
+            if instruments is None or order.approved.instrument in instruments:
+                order.leaving = True
+                commands.append(reports.cancellation(order, time_ns))
+        waiting = [held.approved for held in self.parents.held]
+        for approved in (*self.parents.working, *waiting) if self.parents.busy else ():
+            if not concerns(which, approved):
                 continue
             if instruments is None or approved.instrument in instruments:
-                commands += self._on_cancel(
-                    CancelRequested(
-                        time_ns=time_ns,
-                        account=self._account,
-                        order=approved.order,
-                        cause=approved.order,
-                        reason="cancel all",
-                    )
-                )
+                entry_only = which != "all"
+                commands += self._stop(approved.order, time_ns, "cancel all", entry_only)
         return commands
 
     def refuse(self, approved: OrderApproved, reason: str) -> Sequence[Event]:
@@ -192,11 +207,12 @@ class ExecutionCore:
         if self.knows(handle):
             return ()
         self._remember(handle)
-        return (self._rejected(approved, approved.time_ns, reason),)
+        return (reports.rejected(Order(approved), approved.time_ns, reason),)
 
     def _on_listed(self, event: InstrumentListed) -> Sequence[Event]:
         """The first instrument opens the account's book."""
         self._state.bases[event.instrument] = event.rules.base
+        self._state.rules[event.instrument] = event.rules
         if self._state.opened:
             return ()
         self._state.opened = True
@@ -210,36 +226,95 @@ class ExecutionCore:
             return self.refuse(approved, "expired before it was placed")
         if flaw := flaw_of(approved):
             return self.refuse(approved, flaw)
-        self._state.working[handle] = Order(approved)
-        return (
-            OrderIntended(
-                time_ns=approved.time_ns,
-                account=approved.account,
-                order=approved.order,
-                instrument=approved.instrument,
-                client_order_id=handle,
-            ),
-            PlaceOrder(
-                time_ns=approved.time_ns,
-                client_order_id=handle,
-                instrument=approved.instrument,
-                side=approved.side,
-                quantity=approved.quantity,
-                kind=approved.kind,
-                limit_price=approved.limit_price,
-                stop_price=approved.stop_price,
-                reduce_only=approved.reduce_only,
-                time_in_force=approved.time_in_force,
-            ),
-        )
+        if approved.algo is not None or self.parents.busy:
+            return self._begin(approved)
+        order = self._state.working[handle] = Order(approved)
+        return reports.intent(order, approved.time_ns)
+
+    def _begin(self, approved: OrderApproved) -> Sequence[Event]:
+        """Works an order, or sends it, as soon as nothing that is leaving may trade for it."""
+        if self.parents.leaving(approved.instrument, approved.side):
+            self._remember(approved.client_order_id)
+            self.parents.hold(approved)
+            return ()
+        if approved.algo is None:
+            return self._place(Order(approved), approved.time_ns)
+        return self._work(approved, approved.quantity, approved.time_ns)
+
+    def _work(self, approved: OrderApproved, quantity: Decimal, time_ns: int) -> Sequence[Event]:
+        self._remember(approved.client_order_id)
+        rules = self._state.rules.get(approved.instrument)
+        try:
+            wanted = self.parents.open(approved, quantity, rules, time_ns)
+        except InvalidDataError as error:
+            return (reports.rejected(Order(approved), time_ns, str(error)),)
+        return self._carried_out(wanted, time_ns)
+
+    def _released(self, time_ns: int) -> Sequence[Event]:
+        """Goes on with what has waited, less what was traded for it meanwhile."""
+        events: list[Event] = []
+        for held in self.parents.released():
+            approved, left = held.approved, held.left
+            if left <= 0:
+                reason = "what it had to wait for has traded all of it"
+                events.append(reports.rejected(Order(approved), time_ns, reason))
+            elif 0 < approved.expires_at_ns <= max(time_ns, self.now_ns):
+                reason = "expired before it was placed"
+                events.append(reports.rejected(Order(approved), time_ns, reason))
+            elif approved.algo is not None:
+                events += self._work(approved, left, time_ns)
+            else:
+                terms = less_of(approved, left) if held.traded else None
+                events += self._place(Order(approved, terms=terms), time_ns)
+        return events
+
+    def _carried_out(self, wanted: Sequence[Wanted], time_ns: int) -> Sequence[Event]:
+        """What algos want, as orders, commands and reports."""
+        events: list[Event] = []
+        for each in wanted:
+            deed, approved = each.deed, self.parents.approval(each.parent.order)
+            if isinstance(deed, PlaceChild):
+                terms = terms_of(each.order, deed, approved)
+                events += self._place(Order(approved, terms=terms), time_ns)
+            elif isinstance(deed, CancelChild):
+                order = self._state.working.get(client_order_id(each.order))
+                if order is not None:
+                    order.leaving = True
+                    events.append(reports.cancellation(order, time_ns))
+            else:
+                events.append(worked(deed.measurement, approved, time_ns))
+        return [*events, *self._released(time_ns)] if self.parents.held else events
+
+    def _place(self, order: Order, time_ns: int) -> Sequence[Event]:
+        """Says that an order is intended, and places it."""
+        said = reports.intent(order, time_ns)
+        self._state.working[said[0].client_order_id] = order
+        return said
 
     def _on_cancel(self, request: CancelRequested) -> Sequence[Event]:
         handle = client_order_id(request.order)
         order = self._state.working.get(handle)
         if order is None:
-            return ()
+            return self._stop(request.order, request.time_ns, request.reason, False)
         order.leaving = True
-        return (self.cancel(order, request.time_ns),)
+        return (reports.cancellation(order, request.time_ns),)
+
+    def _stop(self, order: EventId, time_ns: int, reason: str, entry_only: bool) -> Sequence[Event]:
+        """Ends an order that an algo works, or that waits; nothing where there is none."""
+        if not self.parents.busy:
+            return ()
+        held = self.parents.drop(order)
+        if held is not None:
+            return (reports.rejected(Order(held.approved), time_ns, f"not placed: {reason}"),)
+        wanted = self.parents.stop(order, time_ns, reason, entry_only=entry_only)
+        return self._carried_out(wanted, time_ns)
+
+    def _told(self, order: Order, report: OrderReport, *others: Event) -> Sequence[Event]:
+        """A report with what goes along, and what an algo does about it."""
+        if order.parent is None:
+            return (report, *others)
+        wanted = self.parents.report(report)
+        return (report, *others, *self._carried_out(wanted, report.time_ns))
 
     def _on_accepted(self, answer: VenueAccepted) -> Sequence[Event]:
         order = self._order(answer)
@@ -247,20 +322,11 @@ class ExecutionCore:
             return self._take_back(answer)
         order.venue_order_id = answer.venue_order_id
         # It is open though it is wanted gone: the cancel came before it, or never arrived.
-        again = (self.cancel(order, answer.time_ns),) if order.leaving else ()
+        again = (reports.cancellation(order, answer.time_ns),) if order.leaving else ()
         if order.status not in (OrderStatus.INTENDED, OrderStatus.UNKNOWN):
             return again
         order.advance(OrderStatus.ACCEPTED)
-        return (
-            OrderAccepted(
-                time_ns=answer.time_ns,
-                account=self._account,
-                order=order.approved.order,
-                instrument=answer.instrument,
-                venue_order_id=answer.venue_order_id,
-            ),
-            *again,
-        )
+        return reports.accepted(order, answer), *again
 
     def _take_back(self, answer: VenueAccepted) -> Sequence[Event]:
         """The venue has an order that counts as rejected: nobody reckons with it, so it must go."""
@@ -284,40 +350,24 @@ class ExecutionCore:
             # Whatever the venue calls it: the rest of a traded order does not wait any more.
             order.advance(OrderStatus.EXPIRED)
             self._finish(order)
-            return (OrderExpired(filled=order.filled, **self._about(order, answer)),)
+            expired = OrderExpired(filled=order.filled, **reports.about(order, answer))
+            return self._told(order, expired)
+        return self._fail(order, answer.time_ns, answer.reason)
+
+    def _fail(self, order: Order, time_ns: int, reason: str) -> Sequence[Event]:
         order.advance(OrderStatus.REJECTED)
         self._finish(order)
-        return (self._rejected(order.approved, answer.time_ns, answer.reason),)
+        return self._told(order, reports.rejected(order, time_ns, reason))
 
     def _on_traded(self, trade: VenueTraded) -> Sequence[Event]:
         order = self._order(trade) or self._state.recent.get(trade.client_order_id)
         if order is None or not order.book(trade.trade_id, trade.quantity):
             return ()
-        kind: type[OrderFilled | OrderPartiallyFilled] = OrderPartiallyFilled
         if order.status is OrderStatus.FILLED:
-            kind = OrderFilled
             self._finish(order)
-        approved = order.approved
-        fill = kind(
-            time_ns=trade.time_ns,
-            account=self._account,
-            order=approved.order,
-            instrument=trade.instrument,
-            strategy=approved.strategy,
-            trade_id=trade.trade_id,
-            venue_time_ns=trade.venue_time_ns,
-            side=trade.side,
-            quantity=trade.quantity,
-            price=trade.price,
-            fee=trade.fee,
-            fee_currency=trade.fee_currency,
-            slippage=trade.slippage,
-            filled=order.filled,
-            remaining=order.remaining,
-        )
-        position = self._book(trade)
-        cause = fill.id
-        changed = PositionChanged(
+        fill = reports.fill(order, trade)
+        position, cause = self._book(trade), fill.id
+        moved = PositionChanged(
             time_ns=trade.time_ns,
             account=self._account,
             cause=cause,
@@ -327,7 +377,10 @@ class ExecutionCore:
             realised=position.realised,
             fees=position.fees,
         )
-        return fill, changed, self._balance(trade.time_ns, cause)
+        balance = self._balance(trade.time_ns, cause)
+        if order.terms is None:
+            return fill, moved, balance
+        return self._told(order, fill, moved, balance)
 
     def _on_closed(self, answer: VenueClosed) -> Sequence[Event]:
         order = self._order(answer)
@@ -335,8 +388,8 @@ class ExecutionCore:
             return ()
         order.advance(OrderStatus.CANCELLED if answer.cancelled else OrderStatus.EXPIRED)
         self._finish(order)
-        kind: Callable[..., Event] = OrderCancelled if answer.cancelled else OrderExpired
-        return (kind(filled=order.filled, **self._about(order, answer)),)
+        kind: Callable[..., OrderReport] = OrderCancelled if answer.cancelled else OrderExpired
+        return self._told(order, kind(filled=order.filled, **reports.about(order, answer)))
 
     def _on_unreachable(self, answer: VenueUnreachable) -> Sequence[Event]:
         """Reports the doubt, and asks the venue: never sends again on a guess."""
@@ -348,7 +401,7 @@ class ExecutionCore:
             return (query,)
         order.advance(OrderStatus.UNKNOWN)
         order.unknown_ns = answer.time_ns
-        return OrderUnknown(**self._about(order, answer)), query
+        return OrderUnknown(**reports.about(order, answer)), query
 
     def _on_not_found(self, answer: VenueNotFound) -> Sequence[Event]:
         """The venue's evidence that an order of unknown fate never arrived."""
@@ -367,10 +420,7 @@ class ExecutionCore:
                 reason="the venue does not know an order that it had accepted",
             )
             return self._on_unreachable(doubt)
-        order.advance(OrderStatus.REJECTED)
-        self._finish(order)
-        reason = "the venue does not know the order"
-        return (self._rejected(order.approved, answer.time_ns, reason),)
+        return self._fail(order, answer.time_ns, "the venue does not know the order")
 
     def _book(self, trade: VenueTraded) -> Position:
         """Books a trade with its fee, in whatever the venue took it."""
@@ -399,7 +449,8 @@ class ExecutionCore:
         return order
 
     def _finish(self, order: Order) -> None:
-        handle, recent = order.approved.client_order_id, self._state.recent
+        terms, recent = order.terms, self._state.recent
+        handle = (order.approved if terms is None else terms).client_order_id
         del self._state.working[handle]
         self._remember(handle)
         if order.remaining:
@@ -411,24 +462,6 @@ class ExecutionCore:
         self._finished[handle] = None
         if len(self._finished) > REMEMBERED:
             self._finished.popitem(last=False)
-
-    def _about(self, order: Order, answer: Any) -> dict[str, Any]:
-        return {
-            "time_ns": answer.time_ns,
-            "account": self._account,
-            "order": order.approved.order,
-            "instrument": answer.instrument,
-            "reason": answer.reason,
-        }
-
-    def _rejected(self, approved: OrderApproved, time_ns: int, reason: str) -> OrderRejected:
-        return OrderRejected(
-            time_ns=time_ns,
-            account=self._account,
-            order=approved.order,
-            instrument=approved.instrument,
-            reason=reason,
-        )
 
     def _balance(self, time_ns: int, cause: str) -> BalanceChanged:
         return BalanceChanged(

@@ -12,7 +12,7 @@ import msgspec
 
 from goalkick.common.events.base import Side
 from goalkick.common.events.market import BarClosed
-from goalkick.common.events.order import OrderKind
+from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.events.venue import PlaceOrder
 from goalkick.common.values.money import BPS, ONE, ZERO
 from goalkick.execution.settings import FillModel
@@ -45,12 +45,24 @@ def meeting(order: PlaceOrder, bar: BarClosed, model: FillModel) -> Meeting | No
     # A buy limit and a sell stop wait for the price to fall, the others for it to rise.
     falling = (order.side is Side.BUY) != stop
     if bar.open <= level if falling else bar.open >= level:
-        return Meeting(ZERO, bar.open, True)
+        return at_once(order, bar.open)
+    if order.time_in_force is TimeInForce.IMMEDIATE:
+        return None
     if bar.low > level if falling else bar.high < level:
         return None
     if model == "path":
         return Meeting(_place_on_path(bar, level), level, stop)
     return Meeting(_STOP_MET if stop else _LIMIT_MET, level, stop)
+
+
+def at_once(order: PlaceOrder, price: Decimal) -> Meeting:
+    """An order meets a price that is as good as its own, or better.
+
+    One that may only rest was there first: who came took it at its own price.
+    """
+    if order.time_in_force is TimeInForce.POST_ONLY and order.limit_price is not None:
+        return Meeting(ZERO, order.limit_price, False)
+    return Meeting(ZERO, price, True)
 
 
 def path(bar: BarClosed) -> tuple[Decimal, Decimal, Decimal, Decimal]:

@@ -14,7 +14,14 @@ from goalkick.common.core.machine import Handler
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import TradingHalted
-from goalkick.common.events.market import BarClosed, FeedRecovered, FeedStale, InstrumentListed
+from goalkick.common.events.market import (
+    BarClosed,
+    FeedRecovered,
+    FeedStale,
+    InstrumentListed,
+    MarketEvent,
+    QuoteChanged,
+)
 from goalkick.common.events.order import (
     BalanceDiffers,
     CancelRequested,
@@ -85,6 +92,7 @@ class LiveExecution:
             CancelRequested: self._apart(self.execution.handlers[CancelRequested]),
             TradingHalted: self._on_halted,
             BarClosed: self._on_bar,
+            QuoteChanged: self._watched,
             FeedStale: self._on_stale,
             FeedRecovered: self._on_recovered,
         }
@@ -138,7 +146,7 @@ class LiveExecution:
     def left(self) -> bool:
         """Whether all orders that a stop wants gone are known to be."""
         working = self.execution.working.values()
-        return not any(concerns(self._when.on_stop, order.approved) for order in working)
+        return not any(concerns(self._when.on_stop, order.sent) for order in working)
 
     def doubts(self, moment_ns: int) -> Sequence[Event]:
         """After a restart: asks the venue about every order that had not ended.
@@ -205,7 +213,13 @@ class LiveExecution:
 
     def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
         self._contact.saw(bar)
-        return ()
+        return self._watched(bar) if self.execution.parents.busy else ()
+
+    def _watched(self, event: MarketEvent) -> Sequence[Event]:
+        """What algos do about the market."""
+        if not self.execution.parents.busy:
+            return ()
+        return self._set_aside(self.execution.watch(event))
 
     def _on_stale(self, event: FeedStale) -> Sequence[Event]:
         if event.stream == "bar":
@@ -224,7 +238,11 @@ class LiveExecution:
         if self._contact.is_lost(after_ns):
             return self.execution.recall(which, event.time_ns)
         blind = self._contact.blind(after_ns)
-        return self.execution.recall(which, event.time_ns, blind) if blind else ()
+        recalled = self.execution.recall(which, event.time_ns, blind) if blind else ()
+        if not self.execution.parents.busy:
+            return recalled
+        # The clock goes on where no market does, and it is what slices wait for.
+        return [*recalled, *self.execution.pass_time(event.at_ns, event.time_ns)]
 
     def _heard(self, event: VenueEvent) -> Sequence[Event]:
         if not isinstance(event, VenueOrderEvent):

@@ -8,7 +8,9 @@ from types import MappingProxyType
 import msgspec
 
 from goalkick.common.core.errors import InvariantError
-from goalkick.common.events.order import OrderApproved, TimeInForce
+from goalkick.common.events.base import Side
+from goalkick.common.events.order import OrderApproved, OrderKind, TimeInForce
+from goalkick.common.values.ids import ClientOrderId, EventId
 from goalkick.common.values.money import ZERO
 
 
@@ -46,13 +48,35 @@ LEGAL: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
 """From each state, the states that may follow; none after an end."""
 
 
+class Terms(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent under an approval where that is not the approval itself; never more than it.
+
+    Attributes:
+        order: the id of what is sent.
+        quantity: in base currency; positive.
+        parent: the approved order, whose child this is; None: it is that order, made smaller.
+    """
+
+    order: EventId
+    client_order_id: ClientOrderId
+    side: Side
+    quantity: Decimal
+    kind: OrderKind
+    limit_price: Decimal | None
+    stop_price: Decimal | None
+    reduce_only: bool
+    time_in_force: TimeInForce
+    parent: EventId | None = None
+
+
 class Order(msgspec.Struct):
     """An order that execution answers for.
 
     Attributes:
         approved: what risk approved.
+        terms: what was sent under it; None: just that.
         status: where it stands.
-        filled: traded so far, in base currency; never above the approved quantity.
+        filled: traded so far, in base currency; never above what was sent.
         venue_order_id: the venue's handle, "" before it is known.
         trades: the venue's ids of the trades that are booked.
         leaving: whether it is wanted gone, until it has ended.
@@ -66,11 +90,23 @@ class Order(msgspec.Struct):
     trades: list[str] = msgspec.field(default_factory=list)
     leaving: bool = False
     unknown_ns: int = 0
+    terms: Terms | None = None
+
+    @property
+    def sent(self) -> OrderApproved | Terms:
+        """What the venue knows it as."""
+        return self.approved if self.terms is None else self.terms
+
+    @property
+    def parent(self) -> EventId | None:
+        """The order whose child it is; None: it is none."""
+        return None if self.terms is None else self.terms.parent
 
     @property
     def remaining(self) -> Decimal:
         """Still to be traded, in base currency."""
-        return self.approved.quantity - self.filled
+        terms = self.terms
+        return (self.approved.quantity if terms is None else terms.quantity) - self.filled
 
     @property
     def was_there(self) -> bool:
@@ -91,7 +127,7 @@ class Order(msgspec.Struct):
         if status not in LEGAL[self.status]:
             allowed = ", ".join(sorted(LEGAL[self.status])) or "nothing: it has ended"
             raise InvariantError(
-                f"order {self.approved.client_order_id}: after {self.status} expected {allowed}; "
+                f"order {self.sent.client_order_id}: after {self.status} expected {allowed}; "
                 f"found {status}"
             )
         self.status = status
@@ -107,10 +143,12 @@ class Order(msgspec.Struct):
         """
         if trade_id in self.trades:
             return False
-        remaining = self.remaining
+        terms = self.terms
+        quantity_sent = self.approved.quantity if terms is None else terms.quantity
+        remaining = quantity_sent - self.filled
         if not ZERO < quantity <= remaining:
             raise InvariantError(
-                f"order {self.approved.client_order_id}: expected a trade of at most "
+                f"order {self.sent.client_order_id}: expected a trade of at most "
                 f"{remaining}, found {quantity} in trade {trade_id}"
             )
         if not self.finished:
@@ -124,6 +162,8 @@ class Order(msgspec.Struct):
 def flaw_of(approved: OrderApproved) -> str:
     """What is wrong with the order itself, whatever the venue; "" if nothing is."""
     kind, how = approved.kind, approved.time_in_force
+    if approved.algo is not None and kind.waits:
+        return f"an order that an algo works: expected a market or a limit order, found a {kind}"
     for name, price, needed in (
         ("limit", approved.limit_price, kind.has_limit),
         ("stop", approved.stop_price, kind.waits),

@@ -33,6 +33,7 @@ class PaperExecution:
         self._on_halt = settings.cancel_all.on_halt
         self._venue = PaperVenueCore(settings)
         self._bar = self._venue.handlers[BarClosed]
+        self._parents = self.execution.parents
         self._commands: dict[type[Event], Handler] = {
             kind: handler
             for handlers in (self._venue.handlers, self.execution.handlers)
@@ -42,7 +43,7 @@ class PaperExecution:
         self.handlers: Mapping[type[Event], Handler] = {
             InstrumentListed: self._on_listed,
             BarClosed: self._on_bar,
-            QuoteChanged: lambda quote: self._settle(self._venue.handlers[QuoteChanged](quote)),
+            QuoteChanged: self._on_quote,
             OrderApproved: lambda order: self._settle(
                 self.execution.handlers[OrderApproved](order)
             ),
@@ -78,7 +79,19 @@ class PaperExecution:
 
     def _on_bar(self, bar: BarClosed) -> Sequence[Event]:
         answers = self._bar(bar)
+        if self._parents.busy:
+            return self._watched(answers, bar)
         return self._settle(answers) if answers else ()
+
+    def _on_quote(self, quote: QuoteChanged) -> Sequence[Event]:
+        answers = self._venue.handlers[QuoteChanged](quote)
+        if self._parents.busy:
+            return self._watched(answers, quote)
+        return self._settle(answers) if answers else ()
+
+    def _watched(self, answers: Sequence[Event], event: Event) -> Sequence[Event]:
+        """What the venue's answers lead to, and then what algos do about the market."""
+        return [*self._settle(answers), *self._settle(self.execution.watch(event))]
 
     def _settle(self, events: Sequence[Event]) -> Sequence[Event]:
         """Carries commands and answers to and fro until only reports are left."""

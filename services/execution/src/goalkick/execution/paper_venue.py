@@ -28,7 +28,7 @@ from goalkick.common.events.venue import (
 from goalkick.common.values.ids import ClientOrderId, InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import BPS, ZERO, is_multiple, plain, round_down
-from goalkick.execution.fill_models import Meeting, meeting, slipped
+from goalkick.execution.fill_models import Meeting, at_once, meeting, slipped
 from goalkick.execution.settings import ExecutionSettings
 
 _CORE = "paper_venue/2"
@@ -118,8 +118,12 @@ class PaperVenueCore:
                 left -= traded.quantity if isinstance(traded, VenueTraded) else ZERO
             if traded is not None:
                 answers.append(traded)
-        self._tidy(bar.instrument)
+        self._tidy(bar.instrument, bar, answers)
         return answers
+
+    def _expired(self, resting: _Resting, time_ns: int) -> Event:
+        resting.remaining = ZERO
+        return _closed(resting.order, time_ns, "immediate: the rest did not trade")
 
     def _on_quote(self, quote: QuoteChanged) -> Sequence[Event]:
         self._state.quotes[quote.instrument] = (quote.bid, quote.ask)
@@ -139,6 +143,8 @@ class PaperVenueCore:
         if self._find(order) is not None:
             return (self._accepted(order),)
         refusal = self._refusal(order)
+        if not refusal and order.time_in_force is TimeInForce.POST_ONLY:
+            refusal = self._would_trade(order)
         if refusal:
             return (_answer(VenueRejected, order, order.time_ns, reason=refusal),)
         resting = _Resting(order, order.quantity)
@@ -146,6 +152,10 @@ class PaperVenueCore:
         accepted = self._accepted(order)
         found = self._touch(order) if self._settings.fill == "touch" else None
         if found is None:
+            if self._settings.fill == "touch" and order.time_in_force is TimeInForce.IMMEDIATE:
+                expired = self._expired(resting, order.time_ns)
+                self._tidy(order.instrument)
+                return accepted, expired
             return (accepted,)
         traded = self._trade(resting, order.time_ns, order.time_ns, resting.remaining, found)
         self._tidy(order.instrument)
@@ -177,7 +187,12 @@ class PaperVenueCore:
             falling = buy != (order.kind is OrderKind.STOP)
             if not (price <= level if falling else price >= level):
                 return None
-        return Meeting(ZERO, price, True)
+        return at_once(order, price)
+
+    def _would_trade(self, order: PlaceOrder) -> str:
+        """Why an order that may only rest is refused; "" if it is not."""
+        found = self._touch(order)
+        return "" if found is None else "post-only: it would trade at once"
 
     def _trade(
         self, resting: _Resting, time_ns: int, at_ns: int, quantity: Decimal, found: Meeting
@@ -274,10 +289,25 @@ class PaperVenueCore:
                 return resting
         return None
 
-    def _tidy(self, instrument: InstrumentId) -> None:
-        """Drops what has nothing left to trade."""
+    def _tidy(
+        self,
+        instrument: InstrumentId,
+        bar: BarClosed | None = None,
+        answers: list[Event] | None = None,
+    ) -> None:
+        """Drops what has nothing left to trade, and what a bar ends that may not wait."""
         book = [each for each in self._state.book.get(instrument, ()) if each.remaining]
         self._state.book[instrument] = book
+        if book and bar is not None and answers is not None:
+            self._end_hasty(book, bar, answers)
+
+    def _end_hasty(self, book: list[_Resting], bar: BarClosed, answers: list[Event]) -> None:
+        for resting in (*book,):
+            order = resting.order
+            hasty = order.time_in_force is TimeInForce.IMMEDIATE
+            if hasty and bar.open_time_ns >= order.time_ns:
+                answers.append(self._expired(resting, bar.time_ns))
+                book.remove(resting)
 
 
 def _sums_up(bar: BarClosed, last: BarClosed) -> bool:
@@ -286,12 +316,16 @@ def _sums_up(bar: BarClosed, last: BarClosed) -> bool:
 
 
 def _unknown_kind(order: PlaceOrder) -> str:
-    if order.kind in TAKEN and order.time_in_force is TimeInForce.UNTIL_CANCELLED:
+    how = order.time_in_force
+    if how is TimeInForce.UNTIL_CANCELLED and order.kind in TAKEN:
         return ""
-    return (
-        f"expected an order of kind {', '.join(TAKEN)} that waits until it is cancelled, "
-        f"found {order.kind}, {order.time_in_force}"
-    )
+    if order.kind not in TAKEN:
+        return f"expected an order of kind {', '.join(TAKEN)}, found {order.kind}"
+    if how is TimeInForce.ALL_OR_NOTHING:
+        return "expected an order that may trade in parts, found all or nothing"
+    if order.kind is not OrderKind.LIMIT:
+        return f"expected a limit order where the time in force is {how}, found {order.kind}"
+    return ""
 
 
 def _answer(

@@ -14,9 +14,9 @@ from goalkick.execution.order_state import Order, OrderStatus
 def lines(core: LiveExecution, now_ns: int) -> Sequence[str]:
     """What a person should know; nothing, where there is no doubt and nobody else's order."""
     told = [
-        f"{order.approved.client_order_id} of {order.approved.instrument}: fate unknown for "
+        f"{order.sent.client_order_id} of {order.approved.instrument}: fate unknown for "
         f"{(now_ns - order.unknown_ns) / NS_PER_SECOND:.1f} s, up to {plain(order.remaining)} of "
-        f"{plain(order.approved.quantity)} may still trade"
+        f"{plain(order.sent.quantity)} may still trade"
         for order in _unknown(core)
     ]
     contact, book = core.contact, core.book

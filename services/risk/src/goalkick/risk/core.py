@@ -41,21 +41,24 @@ from goalkick.common.events.order import (
     OrderRejected,
     OrderReport,
     OrderUnknown,
+    OrderWorked,
     PositionChanged,
     RefusalCode,
 )
 from goalkick.common.events.signal import Signal
-from goalkick.common.values.ids import InstrumentId, StrategyId
+from goalkick.common.values.ids import EventId, InstrumentId
 from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_DAY
 from goalkick.risk import halts
 from goalkick.risk.approval import approve
 from goalkick.risk.checks import Proposal, Refusal, first_refusal, readiness
+from goalkick.risk.order_rules import Orders
 from goalkick.risk.protection import exit_reason
 from goalkick.risk.settings import RiskSettings, StrategyLimits
 from goalkick.risk.sizing import sized
 from goalkick.risk.stages import beyond_limit, not_traded, share_of
 from goalkick.risk.state import Account, Book, Slot
+from goalkick.risk.work import guard, turns, work_for
 
 _CORE = "risk/2"
 
@@ -78,13 +81,15 @@ class RiskCore:
         self._account = Account()
         self._learns = settings.sizing == "volatility_target"
         self._watches = settings.max_daily_loss is not None or settings.max_drawdown is not None
+        self._works = bool(settings.orders)
+        guards = any(rule.algo == "oco" for rule in settings.orders.values())
         self._protects = any(
             limit is not None
             for limit in (settings.stop_loss, settings.take_profit, settings.trailing_stop)
         )
         self.handlers: Mapping[type[Event], Handler] = {
             InstrumentListed: self._on_listed,
-            BarClosed: self._on_bar,
+            BarClosed: self._on_guarded_bar if guards else self._on_bar,
             FeedStale: self._on_stale,
             FeedRecovered: self._on_recovered,
             VenueStatusChanged: self._on_status,
@@ -97,6 +102,7 @@ class RiskCore:
             OrderRejected: self._on_ended,
             OrderCancelled: self._on_ended,
             OrderExpired: self._on_ended,
+            OrderWorked: self._on_ended,
             OrderUnknown: self._on_unknown,
             OrderAccepted: self._on_accepted,
             PositionChanged: self._on_position,
@@ -163,6 +169,12 @@ class RiskCore:
                 events = [*events, *self._protect(book, bar, reason)]
         return events
 
+    def _on_guarded_bar(self, bar: BarClosed) -> Sequence[Event]:
+        events, book = self._on_bar(bar), self._book(bar.instrument)
+        if book.position and not book.working and book.bar_ns == bar.time_ns:
+            return [*events, *guard(self._settings, book, bar)]
+        return events
+
     def _on_time(self, event: TimeAdvanced) -> Sequence[Event]:
         self._account.now_ns = max(self._account.now_ns, event.time_ns)
         return self._watch(event) if self._watches else ()
@@ -183,14 +195,7 @@ class RiskCore:
         return ()
 
     def _on_fill(self, fill: Fill) -> Sequence[Event]:
-        book = self._book(fill.instrument)
-        if fill.fee_currency != self._settings.currency:
-            book.paid_in_kind(fill)
-        if not fill.remaining:
-            book.drop(fill.order)
-        else:
-            book.traded(fill.order, fill.side.sign * fill.quantity)
-            book.found(fill.order)
+        self._book(fill.instrument).filled(fill, self._settings.currency)
         return ()
 
     def _on_ended(self, report: OrderReport) -> Sequence[Event]:
@@ -198,7 +203,7 @@ class RiskCore:
         return ()
 
     def _on_unknown(self, report: OrderUnknown) -> Sequence[Event]:
-        self._book(report.instrument).doubt(report.order, report.time_ns)
+        self._book(report.instrument).doubt(report.order, report.time_ns, report.parent)
         return ()
 
     def _on_accepted(self, report: OrderAccepted) -> Sequence[Event]:
@@ -214,13 +219,7 @@ class RiskCore:
         return ()
 
     def _on_position(self, event: PositionChanged) -> Sequence[Event]:
-        book = self._book(event.instrument)
-        before, book.position = book.position, event.quantity
-        book.average = event.average_price
-        if not event.quantity:
-            book.best = None
-        elif book.best is None or (before > 0) != (event.quantity > 0):
-            book.best = book.average
+        self._book(event.instrument).moved(event)
         return ()
 
     def _on_balance(self, event: BalanceChanged) -> Sequence[Event]:
@@ -317,10 +316,11 @@ class RiskCore:
         refusal = first_refusal(self._proposal(book, missing, reducing))
         if refusal is None:
             self._settle(signal, book, slot, wanted)
+            plain = book.wanted and not (self._works or book.worked)
             return (
                 (self._approve(signal, book, missing, reducing, signal.reason),)
-                if book.wanted
-                else self._flatten(signal, book, signal.reason)
+                if plain
+                else self._send(signal, book, missing, reducing)
             )
         refused = self._refuse(signal, slot, missing, refusal)
         if reducing or expected * missing >= 0:
@@ -331,6 +331,24 @@ class RiskCore:
         slot.wanted -= expected
         book.sum_wanted()
         return (*refused, *self._flatten(signal, book, "flat instead of reversed"))
+
+    def _send(
+        self, signal: Signal, book: Book, missing: Decimal, reducing: bool
+    ) -> Sequence[Event]:
+        """Orders what is missing, with nothing in its way that would trade against it."""
+        if not book.wanted:
+            return self._flatten(signal, book, signal.reason)
+        way = book.in_the_way(missing)
+        recalled = self._recall(book, way, self._account.now_ns, signal, signal.reason)
+        if recalled:
+            # What was still to be entered is not any more.
+            missing = book.whole_lots(book.wanted - book.expected)
+            reducing = _reduces(book.expected, missing)
+            if not missing or first_refusal(self._proposal(book, missing, reducing)) is not None:
+                return recalled
+        if turns(self._settings, signal, book, missing, reducing):
+            return (*recalled, *self._flatten(signal, book, "flat first, then the other way"))
+        return (*recalled, self._approve(signal, book, missing, reducing, signal.reason))
 
     def _proposal(self, book: Book, quantity: Decimal, reducing: bool) -> Proposal:
         return Proposal(self._account, book, quantity, reducing, self._settings)
@@ -343,22 +361,19 @@ class RiskCore:
 
     def _flatten(self, signal: Signal, book: Book, reason: str) -> Sequence[Event]:
         """Ends the position and all that is on its way to another one."""
-        recalled = self._recall(book, self._account.now_ns, signal, reason)
+        recalled = self._recall(book, book.to_recall(), self._account.now_ns, signal, reason)
         quantity = book.whole_lots(-book.expected)
         if not quantity:
             return recalled
         return (*recalled, self._approve(signal, book, quantity, True, reason))
 
     def _recall(
-        self, book: Book, time_ns: int, cause: Event, reason: str
+        self, book: Book, orders: Sequence[EventId], time_ns: int, cause: Event, reason: str
     ) -> Sequence[CancelRequested]:
-        """Takes back the working orders that would chase a position which is to end.
+        """Takes back working orders that would stand in the way of what is wanted now.
 
-        After it `book.expected` is the part of the position that nothing ends yet.
+        After it `book.expected` is the part of the position that nothing changes yet.
         """
-        if not book.working:
-            return ()
-        orders = book.to_recall()
         for order in orders:
             book.recall(order)
         return tuple(
@@ -375,6 +390,11 @@ class RiskCore:
     def _approve(
         self, signal: Signal, book: Book, quantity: Decimal, reduce_only: bool, reason: str
     ) -> Event:
+        work = None
+        # What a protective exit left over is as urgent as the exit was.
+        if self._works and not book.slots[signal.strategy].blocked:
+            orders: Orders = "exits" if reduce_only else "entries"
+            work = work_for(self._settings, signal, book, quantity, orders, self._account.now_ns)
         approved = approve(
             time_ns=self._account.now_ns,
             account=self._settings.account,
@@ -385,8 +405,9 @@ class RiskCore:
             reduce_only=reduce_only,
             expires_at_ns=signal.expires_at_ns,
             reason=reason,
+            work=work,
         )
-        book.reserve(approved.order, quantity)
+        book.reserve(approved.order, quantity, work.enters if work is not None else None)
         return approved
 
     def _refuse(
@@ -437,14 +458,13 @@ class RiskCore:
         if book.status is not VenueStatus.TRADING or book.unknown:
             return ()
         sign = 1 if book.position > 0 else -1
-        owner = StrategyId("")
-        for name, slot in book.slots.items():
+        owner = book.owner
+        for slot in book.slots.values():
             if _sign(slot.target) == sign:
-                owner = owner or name
                 slot.blocked = sign
             slot.wanted = ZERO
         book.wanted = ZERO
-        recalled = self._recall(book, bar.time_ns, bar, reason)
+        recalled = self._recall(book, book.to_recall(), bar.time_ns, bar, reason)
         quantity = book.whole_lots(-book.expected)
         if not quantity:
             return recalled
@@ -469,6 +489,11 @@ class RiskCore:
     def _resumed(self, time_ns: int, reason: str) -> Event:
         scope = self._settings.account
         return TradingResumed(time_ns=time_ns, scope=scope, issuer="risk", reason=reason)
+
+
+def _reduces(expected: Decimal, quantity: Decimal) -> bool:
+    """Whether a signed quantity only brings the expected position nearer to zero."""
+    return expected * quantity < 0 and abs(quantity) <= abs(expected)
 
 
 def _sign(target: float) -> int:

@@ -1,12 +1,13 @@
 """What can be configured about risk: how large, how much in all, and when to stop."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from goalkick.common.config.types import Duration, Exact, Settings
 from goalkick.common.values.ids import AccountId, StrategyId
 from goalkick.common.values.money import ONE, ZERO
+from goalkick.risk.order_rules import OrderRule, collisions
 
 Sizing = Literal["fixed_quantity", "fixed_fraction", "volatility_target"]
 
@@ -77,6 +78,12 @@ class RiskSettings(Settings):
         "`canary_share`, `max_exposure`",
     )
 
+    orders: dict[str, OrderRule] = Field(
+        default_factory=dict,
+        description="how orders are worked: any name -> which orders, and by which algo; all "
+        "others are market orders",
+    )
+
     stop_loss: Exact | None = Field(
         Exact("0.05"), gt=ZERO, lt=ONE, description="loss from the average price that ends it"
     )
@@ -103,3 +110,12 @@ class RiskSettings(Settings):
         None,
         description="no new risk on a price older than this; none: two bars' length",
     )
+
+    @model_validator(mode="after")
+    def _one_rule_for_an_order(self) -> Self:
+        for one, other in collisions(self.orders):
+            raise ValueError(
+                f"orders: expected rules for different orders, found {one} and {other} for the "
+                "same strategy and instrument"
+            )
+        return self

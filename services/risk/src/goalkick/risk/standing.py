@@ -21,7 +21,7 @@ def reserved(core: RiskCore) -> Decimal:
 def reserved_unknown(core: RiskCore) -> Decimal:
     """The same of those orders only whose fate nobody knows."""
     return sum(
-        (_value(book, left) for _, book, order, left in _working(core) if order in book.unknown),
+        (_value(book, left) for _, book, order, left in _working(core) if book.in_doubt(order)),
         ZERO,
     )
 
@@ -38,7 +38,7 @@ def lines(core: RiskCore, now_ns: int) -> Sequence[str]:
         f"{order} of {instrument}: fate unknown for {_doubt(book, order, now_ns):.1f} s, "
         f"{plain(abs(left))} of it ({plain(_value(book, left))} of cash) stay reserved"
         for instrument, book, order, left in _working(core)
-        if order in book.unknown
+        if book.in_doubt(order)
     ]
     halts = account.halts
     told += [f"halted by command for {scope}" for scope in halts.operator]
@@ -61,7 +61,9 @@ def _working(core: RiskCore) -> Iterator[tuple[InstrumentId, Book, EventId, Deci
 
 
 def _doubt(book: Book, order: EventId, now_ns: int) -> float:
-    return max(0, now_ns - book.unknown_ns.get(order, now_ns)) / NS_PER_SECOND
+    under = book.unknown_under
+    since = [ns for each, ns in book.unknown_ns.items() if order in (each, under.get(each))]
+    return max(0, now_ns - min(since, default=now_ns)) / NS_PER_SECOND
 
 
 def _value(book: Book, quantity: Decimal) -> Decimal:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from goalkick.common.events.market import BarClosed, VenueStatus
-from goalkick.common.events.order import ExternalFillSeen, Fill, RefusalCode
+from goalkick.common.events.order import ExternalFillSeen, Fill, PositionChanged, RefusalCode
 from goalkick.common.values.ids import EventId, InstrumentId, StrategyId, name_of
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO, is_multiple, round_down
@@ -53,8 +53,11 @@ class Book(msgspec.Struct):
         working_sum: their sum, without those that are being taken back.
         recalled: working orders that are being taken back: nobody wants them any more, but they
             may trade until the venue says that they are gone.
-        unknown: orders whose fate nobody knows.
+        unknown: orders whose fate nobody knows, children of orders that are worked too.
         unknown_ns: since when, by order.
+        unknown_under: of the children among them, the orders that they work for.
+        worked: orders that an algo works -> sign of the trades that enter a position, 0 of what
+            only leaves one; all else that trades for them leaves what was entered.
         external: signed base currency that trades of others made of the account.
         external_price: of the last of them; None before the first.
         slots: by strategy.
@@ -83,6 +86,8 @@ class Book(msgspec.Struct):
     unknown_ns: dict[EventId, int] = msgspec.field(default_factory=dict)
     external: Decimal = ZERO
     external_price: Decimal | None = None
+    worked: dict[EventId, int] = msgspec.field(default_factory=dict)
+    unknown_under: dict[EventId, EventId] = msgspec.field(default_factory=dict)
 
     @property
     def mark(self) -> Decimal:
@@ -159,10 +164,21 @@ class Book(msgspec.Struct):
         """Whether `bar` is a longer one that only sums up what shorter ones have told already."""
         return bar.interval_ns > self.interval_ns and bar.time_ns - bar.interval_ns < self.bar_ns
 
-    def reserve(self, order: EventId, quantity: Decimal) -> None:
-        """An order is on its way."""
+    @property
+    def owner(self) -> StrategyId:
+        """The first strategy that wants the side that is held; "" if none does."""
+        sign = 1 if self.position > 0 else -1
+        for name, slot in self.slots.items():
+            if (slot.target > 0) - (slot.target < 0) == sign:
+                return name
+        return StrategyId("")
+
+    def reserve(self, order: EventId, quantity: Decimal, enters: int | None = None) -> None:
+        """An order is on its way; see `worked` for what it `enters` where an algo works it."""
         self.working[order] = quantity
         self.working_sum += quantity
+        if enters is not None:
+            self.worked[order] = enters
 
     def recall(self, order: EventId) -> None:
         """A working order is being taken back; until it has ended its worst case stays reserved."""
@@ -173,34 +189,102 @@ class Book(msgspec.Struct):
         """Working orders that stand in the way of a flat position.
 
         Those of the position's own side would open it again. Those of the other side may stay as
-        long as together they do not turn it round.
+        long as together they do not turn it round, and are not worked slowly.
         """
         wanted = {o: q for o, q in self.working.items() if o not in self.recalled}
         against = sum((q for q in wanted.values() if q * self.position < ZERO), ZERO)
         if abs(against) > abs(self.position):
             return list(wanted)
-        return [order for order, quantity in wanted.items() if quantity * self.position >= ZERO]
+        return [o for o, q in wanted.items() if q * self.position >= ZERO or o in self.worked]
+
+    def in_the_way(self, quantity: Decimal) -> list[EventId]:
+        """Worked orders that a signed order cannot stand beside.
+
+        What leaves the position at a stop would leave again what the order leaves, and does not
+        know of what it adds. A bracket stays beside an order that adds to the position.
+        """
+        sign = 1 if quantity > ZERO else -1
+        return [o for o, enters in self.worked.items() if enters != sign and o not in self.recalled]
 
     def drop(self, order: EventId) -> None:
         """An order has ended: nothing of it is working any more."""
         left = self.working.pop(order, ZERO)
+        self.worked.pop(order, None)
         if order in self.recalled:
             self.recalled.remove(order)
         else:
             self.working_sum -= left
         self.found(order)
 
-    def doubt(self, order: EventId, now_ns: int) -> None:
+    def doubt(self, order: EventId, now_ns: int, parent: EventId | None = None) -> None:
         """Nobody knows an order's fate; what is reserved for it stays reserved."""
         if order not in self.unknown:
             self.unknown.append(order)
             self.unknown_ns[order] = now_ns
+            if parent is not None:
+                self.unknown_under[order] = parent
+
+    def in_doubt(self, order: EventId) -> bool:
+        """Whether nobody knows the fate of an order, or of a child of it."""
+        return order in self.unknown or order in self.unknown_under.values()
 
     def found(self, order: EventId) -> None:
         """The venue's evidence has ended the doubt about an order."""
         if order in self.unknown:
             self.unknown.remove(order)
             self.unknown_ns.pop(order, None)
+            self.unknown_under.pop(order, None)
+
+    def filled(self, fill: Fill, currency: str) -> None:
+        """An order of ours was traded; the position is reported separately.
+
+        Args:
+            fill: the trade.
+            currency: the account's cash.
+        """
+        if fill.fee_currency != currency:
+            self.paid_in_kind(fill)
+        if fill.parent is not None:
+            self.child_traded(fill.parent, fill)
+        elif not fill.remaining:
+            self.drop(fill.order)
+            return
+        else:
+            self.traded(fill.order, fill.side.sign * fill.quantity)
+        self.found(fill.order)
+
+    def moved(self, event: PositionChanged) -> None:
+        """The position is another one."""
+        before, self.position = self.position, event.quantity
+        self.average = event.average_price
+        if not event.quantity:
+            self.best = None
+        elif self.best is None or (before > 0) != (event.quantity > 0):
+            self.best = self.average
+
+    def child_traded(self, parent: EventId, fill: Fill) -> None:
+        """A child has traded for an order that is worked; the position is reported separately."""
+        enters, sign = self.worked.get(parent), fill.side.sign
+        if enters == sign:
+            self.traded(parent, sign * fill.quantity)
+        elif enters is not None:
+            self.exited(fill.strategy, sign * fill.quantity)
+
+    def exited(self, strategy: StrategyId, signed: Decimal) -> None:
+        """A stop or a take-profit has traded: who wanted that wants it no more, until it changes.
+
+        Args:
+            strategy: for whom first.
+            signed: base currency.
+        """
+        for name in (strategy, *(other for other in self.slots if other != strategy)):
+            slot = self.slots.get(name)
+            if slot is not None and slot.wanted * signed < ZERO:
+                part = min(abs(signed), abs(slot.wanted)).copy_sign(signed)
+                slot.wanted += part
+                slot.blocked = (slot.target > 0) - (slot.target < 0)
+                signed -= part
+        self.sum_wanted()
 
     def traded(self, order: EventId, signed: Decimal) -> None:
         """Part of a working order has traded; the position is reported separately."""

@@ -11,12 +11,13 @@ import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
 from goalkick.common.codec import decimals
 from goalkick.common.core.errors import InvalidDataError
+from goalkick.common.values.ids import EventId
 
 ABSENT = object()
 """The default of a field that may not be absent."""
@@ -33,12 +34,15 @@ class FieldPlan(msgspec.Struct, frozen=True, kw_only=True):
         write: expression of what the message's constructor takes, from the event `e`.
         read: expression of the event's value, from the message `m`.
         scope: what the expressions call, by name; names are unique over a whole message.
+        unsaid: expressions of whether the event `e`, and the message `m`, do not say it at all;
+            None: the field must always be looked at.
     """
 
     name: str
     write: str
     read: str
     scope: Mapping[str, Any]
+    unsaid: tuple[str, str] | None = None
 
 
 class _Way(msgspec.Struct, frozen=True):
@@ -95,9 +99,11 @@ def plan_field(name: str, hint: Any, default: object, wire: Any, nested: Nested)
     Raises:
         TypeError: no rule says how a field of this type travels.
     """
-    if hint in _OPTIONAL and default is not None:
+    optional = hint in _OPTIONAL or _inside_optional(hint) is not None
+    if optional and default is not None:
         raise TypeError(f"{name}: expected None as the default of a field that may be None")
     way = _way(name, hint, wire, nested)
+    absent = f"not m.{name}" if hint == EventId | None else f"not m.HasField({name!r})"
     names = {"n": name, "w": f"write_{name}", "r": f"read_{name}", "late": f"late_{name}"}
     return FieldPlan(
         name=name,
@@ -108,6 +114,7 @@ def plan_field(name: str, hint: Any, default: object, wire: Any, nested: Nested)
             names["r"]: way.reader,
             names["late"]: Late(name, default, way.present),
         },
+        unsaid=(f"e.{name} is None", absent) if optional else None,
     )
 
 
@@ -119,12 +126,30 @@ def _way(name: str, hint: Any, wire: Any, nested: Nested) -> _Way:
         return _Way("{v} or {w}()", "{v} or {late}(m)", writer=_empty_id, present=_empty_id)
     if isinstance(hint, type) and issubclass(hint, StrEnum):
         return _enum_way(hint, wire.enum_type)
+    optional = _inside_optional(hint)
+    if optional is not None:
+        write, read = nested(optional, wire.message_type)
+        return _Way(
+            "None if {v} is None else {w}({v})",
+            f"{{r}}({{v}}) if m.HasField({name!r}) else None",
+            write,
+            read,
+        )
     if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
         write, read = nested(hint, wire.message_type)
         return _Way(
             "{w}({v})", f"{{r}}({{v}}) if m.HasField({name!r}) else {{late}}(m)", write, read
         )
     raise TypeError(f"{name}: expected a type that the codec knows, found {hint}")
+
+
+def _inside_optional(hint: Any) -> type[msgspec.Struct] | None:
+    """The struct of `Struct | None`; None: it is something else."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+    if len(kinds) != 1 or type(None) not in get_args(hint):
+        return None
+    (kind,) = kinds
+    return kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else None
 
 
 def _enum_way(kind: type[StrEnum], enum: Any) -> _Way:
@@ -225,11 +250,17 @@ _WAYS: Mapping[Any, _Way] = {
         decimals.read,
         decimals.read_rare,
     ),
+    EventId | None: _Way(
+        "None if {v} is None else {v} or {w}()",
+        # An empty text, which no writer sends, names nothing either.
+        "{v} or None",
+        _empty_id,
+    ),
     tuple[float, ...]: _Way(*_MANY, _write_floats, _read_floats),
     tuple[str, ...]: _Way("{v}", "{r}({v})", None, tuple),
     tuple[tuple[Decimal, Decimal], ...]: _Way(*_MANY, _write_levels, _read_levels),
     dict[str, Decimal]: _Way(*_MANY, _write_figures, _read_figures),
 }
 """Type -> way, of the types that need to know nothing but the value."""
-_OPTIONAL = (int | None, Decimal | None)
+_OPTIONAL = (int | None, Decimal | None, EventId | None)
 """Types whose None travels as an absent field."""

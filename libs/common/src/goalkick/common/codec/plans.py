@@ -5,7 +5,7 @@ import, one expression of its own, as `dataclasses` does for `__init__`. It is m
 field names and the expressions of `fields`, all from our own sources.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -23,6 +23,9 @@ REFUSALS = (
 )
 """What conversions raise: ours, protobuf's (range and type), tables', a struct's own checks."""
 
+
+_KEYWORDS = 15
+"""As many as CPython passes without a dict."""
 
 Check = Callable[[Any], None]
 """Raises InvalidDataError where the fields of a struct, each right, do not fit each other."""
@@ -146,14 +149,30 @@ def _nested(kind: type[msgspec.Struct], descriptor: Any) -> tuple[Any, Any]:
 
 def _compile_write(fields: Iterable[FieldPlan], target: Any) -> Callable[[Any], Any]:
     fields = tuple(fields)
-    arguments = ", ".join(f"{f.name}={f.write.format('e.' + f.name)}" for f in fields)
-    return _evaluate(f"lambda e: target({arguments})", fields, target)
+    calls = [
+        (f"{f.name}={f.write.format('e.' + f.name)}", f.unsaid and f.unsaid[0]) for f in fields
+    ]
+    return _evaluate(f"lambda e: {_call(calls)}", fields, target)
 
 
 def _compile_read(fields: Iterable[FieldPlan], target: Any) -> Callable[[Any], Any]:
     fields = tuple(fields)
-    arguments = ", ".join(f"{f.name}={f.read.format('m.' + f.name)}" for f in fields)
-    return _evaluate(f"lambda m: target({arguments})", fields, target)
+    calls = [(f"{f.name}={f.read.format('m.' + f.name)}", f.unsaid and f.unsaid[1]) for f in fields]
+    return _evaluate(f"lambda m: {_call(calls)}", fields, target)
+
+
+def _call(arguments: Sequence[tuple[str, str | None]]) -> str:
+    """The expression of a call with (argument, whether it is not said at all) of each field.
+
+    With many keywords CPython makes a dict for the call, which costs more than all else; so what is
+    mostly not said is left out where none of it is.
+    """
+    whole = f"target({', '.join(argument for argument, _ in arguments)})"
+    unsaid = [test for _, test in arguments if test]
+    if len(arguments) <= _KEYWORDS or not unsaid:
+        return whole
+    lean = ", ".join(argument for argument, test in arguments if not test)
+    return f"target({lean}) if {' and '.join(unsaid)} else {whole}"
 
 
 def _evaluate(source: str, fields: Iterable[FieldPlan], target: Any) -> Callable[[Any], Any]:

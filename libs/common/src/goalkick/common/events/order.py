@@ -3,10 +3,14 @@
 Life of an order: Signal -> OrderApproved (or OrderRefused) -> OrderIntended -> [venue] ->
 OrderAccepted | OrderRejected | OrderUnknown -> OrderPartiallyFilled* -> OrderFilled |
 OrderCancelled | OrderExpired.
+
+An order with an algo is worked by child orders, whose reports name it, and ends with OrderWorked.
 """
 
 from decimal import Decimal
 from enum import StrEnum
+
+import msgspec
 
 from goalkick.common.events.base import Event, Side
 from goalkick.common.values.ids import (
@@ -16,6 +20,7 @@ from goalkick.common.values.ids import (
     InstrumentId,
     StrategyId,
 )
+from goalkick.common.values.money import plain
 
 
 class OrderKind(StrEnum):
@@ -118,6 +123,22 @@ class OrderRefused(AccountEvent, frozen=True, kw_only=True):
         return f"{self.account}|{self.cause}"
 
 
+class AlgoOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """How an order is worked by child orders, instead of being sent as it is.
+
+    Attributes:
+        name: of the algo, such as `twap`.
+        params: its parameters, as JSON text.
+        arrival_price: that its cost is measured against, in quote currency; positive.
+        end_ns: when working it ends; UTC ns, after the approval.
+    """
+
+    name: str
+    params: str
+    arrival_price: Decimal
+    end_ns: int
+
+
 class OrderApproved(AccountEvent, frozen=True, kw_only=True):
     """Risk's permission to trade, and the order itself. Only risk makes one.
 
@@ -133,6 +154,7 @@ class OrderApproved(AccountEvent, frozen=True, kw_only=True):
         time_in_force: what becomes of what does not trade at once; of limit orders only.
         expires_at_ns: execution must not send it from this time on; 0 = never.
         reason: for people; short.
+        algo: what works it; None: it is sent as it is.
     """
 
     order: EventId
@@ -149,6 +171,7 @@ class OrderApproved(AccountEvent, frozen=True, kw_only=True):
     expires_at_ns: int = 0
     reason: str = ""
     time_in_force: TimeInForce = TimeInForce.UNTIL_CANCELLED
+    algo: AlgoOrder | None = None
 
     def natural_key(self) -> str:
         """The order's id."""
@@ -168,10 +191,15 @@ class CancelRequested(AccountEvent, frozen=True, kw_only=True):
 
 
 class OrderReport(AccountEvent, frozen=True, kw_only=True):
-    """Something that execution reports about one order."""
+    """Something that execution reports about one order.
+
+    Attributes:
+        parent: the order under whose approval this child order works; None: it is no child.
+    """
 
     order: EventId
     instrument: InstrumentId
+    parent: EventId | None = None
 
     def natural_key(self) -> str:
         """The order's id: such a report comes once for each order."""
@@ -254,6 +282,63 @@ class OrderUnknown(OrderReport, frozen=True, kw_only=True):
     """Nobody can say whether the venue has the order; only the venue's evidence ends this."""
 
     reason: str
+
+
+class OrderWorked(OrderReport, frozen=True, kw_only=True):
+    """Nothing of an order that an algo worked is in the market any more: how it went.
+
+    The costs, in quote currency, are the implementation shortfall against the arrival price (A. F.
+    Perold, 1988); positive is worse. Should the venue tell of one more trade, it is said again.
+
+    Attributes:
+        quantity: approved, in base currency.
+        filled: traded of it, in base currency; of a bracket, the entry.
+        execution_cost, opportunity_cost: of what was traded, and of what was not.
+        shortfall, shortfall_bps: their sum; in basis points of quantity x arrival price.
+        fees: paid for all children, by currency.
+        volume: that the market was seen to trade meanwhile, in base currency.
+        started_ns, duration_ns: when working it began, UTC ns, and for how long.
+        children: how many orders were placed.
+        leftover: not traded, in base currency.
+        leftover_reason: `nothing`, `below_minimum`, `time_up`, `stopped`, `rejected` or
+            `participation_cap`.
+        exit_filled: of a bracket, what its exits traded, in base currency.
+        unprotected: of a bracket, what it has entered and not left, without an exit any more.
+        emulated: whether it stands in for an order kind that a venue could have offered itself.
+        average_price, exit_average_price: in quote currency; None: nothing was traded.
+        participation: our share of the volume; None: no volume was seen.
+        detail: why something is left, for people.
+    """
+
+    strategy: StrategyId
+    algo: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    arrival_price: Decimal
+    end_price: Decimal
+    execution_cost: Decimal
+    opportunity_cost: Decimal
+    shortfall: Decimal
+    shortfall_bps: Decimal
+    fees: dict[str, Decimal]
+    volume: Decimal
+    started_ns: int
+    duration_ns: int
+    children: int
+    leftover: Decimal
+    leftover_reason: str
+    exit_filled: Decimal
+    unprotected: Decimal
+    emulated: bool
+    average_price: Decimal | None = None
+    exit_average_price: Decimal | None = None
+    participation: Decimal | None = None
+    detail: str = ""
+
+    def natural_key(self) -> str:
+        """The order and what was traded for it."""
+        return f"{self.order}|{plain(self.filled)}|{plain(self.exit_filled)}"
 
 
 class PositionChanged(AccountEvent, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from goalkick.common.codec.decimals import MAX_SCALE
 from goalkick.common.codec.protobuf import KINDS
 from goalkick.common.events.base import Event
 from goalkick.common.events.feature import FeatureVector
+from goalkick.common.events.order import AlgoOrder
 from goalkick.common.values.ids import (
     AccountId,
     ClientOrderId,
@@ -107,12 +108,14 @@ _VALUES: Mapping[Any, st.SearchStrategy[Any]] = {
     Decimal: decimals(),
     Decimal | None: st.none() | decimals(),
     EventId: _ids(EventId),
+    EventId | None: st.none() | _ids(EventId),
     ClientOrderId: _ids(lambda order: ClientOrderId(f"gk-{order}")),
     InstrumentId: st.builds(lambda name: InstrumentId(f"test:{name}"), TEXTS),
     AccountId: _names(AccountId),
     StrategyId: _names(StrategyId),
     ModelId: _names(ModelId),
     Instrument: st.deferred(instruments),
+    AlgoOrder | None: st.none() | st.deferred(lambda: _built(AlgoOrder)),
     tuple[str, ...]: st.lists(TEXTS, max_size=4).map(tuple),
     tuple[float, ...]: st.lists(FINITE, max_size=4).map(tuple),
     tuple[tuple[Decimal, Decimal], ...]: _LEVELS,

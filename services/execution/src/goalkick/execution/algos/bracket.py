@@ -7,27 +7,13 @@ paid in it, in whole lots.
 
 from decimal import Decimal
 
-from pydantic import Field
-
-from goalkick.common.config.types import Exact
+from goalkick.common.config.algos import BracketParams
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Side
-from goalkick.common.values.money import ONE, ZERO, round_down
+from goalkick.common.values.money import ZERO, round_down
 from goalkick.execution.algos.children import Role
-from goalkick.execution.algos.model import Leftover
-from goalkick.execution.algos.protection import ExitParams, Mode, ProtectingAlgo
-
-
-class BracketParams(ExitParams):
-    """Parameters of `Bracket`; with the parent's limit price the entry is a limit order."""
-
-    max_participation: Exact | None = Field(
-        None,
-        gt=ZERO,
-        le=ONE,
-        description="share of the volume seen since the start that the entry may come to; exits "
-        "are not held back; none: any share",
-    )
+from goalkick.execution.algos.model import Leftover, StopAsked
+from goalkick.execution.algos.protection import Mode, ProtectingAlgo
 
 
 class Bracket(ProtectingAlgo[BracketParams]):
@@ -95,6 +81,14 @@ class Bracket(ProtectingAlgo[BracketParams]):
         else:
             super().gave_up(role, detail)
 
+    def stop(self, asked: StopAsked) -> None:
+        """What it has entered stays protected where only the entry is to stop."""
+        if asked.entry_only:
+            self.memory.exiting = self.memory.stopped = True
+            self.state.detail = asked.reason
+        else:
+            super().stop(asked)
+
     def over(self) -> bool:
         """Whether nothing is to be entered and nothing is held."""
         return not self._enters() and self.covered()
@@ -115,6 +109,8 @@ class Bracket(ProtectingAlgo[BracketParams]):
         return not self.memory.exiting and round_down(self.left, lot) >= self._smallest_now()
 
     def _leftover(self) -> Leftover:
+        if self.memory.stopped and self.state.ending is None:
+            return Leftover.STOPPED
         if self.memory.exiting and self.state.ending is None:
             return Leftover.TIME_UP if self.state.detail == "" else Leftover.REJECTED
         return super()._leftover()

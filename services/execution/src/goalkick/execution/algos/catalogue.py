@@ -5,16 +5,25 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from goalkick.common.config.algos import (
+    AlgoParams,
+    BracketParams,
+    IcebergParams,
+    OcoParams,
+    PostOnlyParams,
+    PovParams,
+    TwapParams,
+    VwapParams,
+)
 from goalkick.common.core.errors import InvalidDataError
-from goalkick.execution.algos.bracket import Bracket, BracketParams
-from goalkick.execution.algos.iceberg import Iceberg, IcebergParams
+from goalkick.execution.algos.bracket import Bracket
+from goalkick.execution.algos.iceberg import Iceberg
 from goalkick.execution.algos.model import Algo, Parent
-from goalkick.execution.algos.oco import Oco, OcoParams
-from goalkick.execution.algos.params import AlgoParams
-from goalkick.execution.algos.post_only import PostOnly, PostOnlyParams
-from goalkick.execution.algos.pov import Pov, PovParams
-from goalkick.execution.algos.twap import Twap, TwapParams
-from goalkick.execution.algos.vwap import Vwap, VwapParams
+from goalkick.execution.algos.oco import Oco
+from goalkick.execution.algos.post_only import PostOnly
+from goalkick.execution.algos.pov import Pov
+from goalkick.execution.algos.twap import Twap
+from goalkick.execution.algos.vwap import Vwap
 from goalkick.execution.algos.working import WorkingAlgo
 
 

@@ -5,29 +5,13 @@ refilled part does where a venue has such orders itself.
 """
 
 import msgspec
-from pydantic import Field
 
-from goalkick.common.config.types import Exact
+from goalkick.common.config.algos import IcebergParams
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.order import OrderKind, TimeInForce
-from goalkick.common.values.money import ONE, ZERO
+from goalkick.common.values.money import ONE
 from goalkick.execution.algos.chance import draw
-from goalkick.execution.algos.params import CappedParams
 from goalkick.execution.algos.working import WorkingAlgo
-
-
-class IcebergParams(CappedParams):
-    """Parameters of `Iceberg`; the parent must have a limit price."""
-
-    visible: Exact = Field(gt=ZERO, description="quantity that is seen at a time, in base currency")
-    jitter: Exact = Field(
-        ZERO,
-        ge=ZERO,
-        lt=ONE,
-        description="how much smaller a part may be than `visible`, as a share of it, so that "
-        "equal parts do not give it away",
-    )
-    post_only: bool = Field(False, description="whether a part may not trade when it is placed")
 
 
 class IcebergMemory(msgspec.Struct):

@@ -160,9 +160,15 @@ class ChildEnded(Heard, frozen=True, kw_only=True):
 
 
 class StopAsked(Heard, frozen=True, kw_only=True):
-    """Take every child out of the market and end."""
+    """Take every child out of the market and end.
+
+    Attributes:
+        entry_only: whether that is meant of what may add risk only: a bracket enters no more and
+            protects what it has entered.
+    """
 
     reason: str = ""
+    entry_only: bool = False
 
 
 class PlaceChild(msgspec.Struct, frozen=True, kw_only=True):
@@ -226,6 +232,11 @@ class Algo(Protocol):
     @property
     def ended(self) -> bool:
         """Whether `ParentEnded` was said."""
+        ...
+
+    @property
+    def leaving(self) -> frozenset[Side]:
+        """Sides on which it may still trade though it was stopped; empty: it was not stopped."""
         ...
 
     @property

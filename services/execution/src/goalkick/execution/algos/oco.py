@@ -6,15 +6,12 @@ also works while we do not.
 
 from decimal import Decimal
 
+from goalkick.common.config.algos import OcoParams
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Side
 from goalkick.common.values.money import ZERO
 from goalkick.execution.algos.children import Role
-from goalkick.execution.algos.protection import ExitParams, ProtectingAlgo
-
-
-class OcoParams(ExitParams):
-    """Parameters of `Oco`. A protective order is not held back by a participation cap."""
+from goalkick.execution.algos.protection import ProtectingAlgo
 
 
 class Oco(ProtectingAlgo[OcoParams]):

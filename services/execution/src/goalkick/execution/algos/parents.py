@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
-from goalkick.common.events.base import Event
+from goalkick.common.events.base import Event, Side
 from goalkick.common.events.market import MarketEvent
 from goalkick.common.events.order import (
     Fill,
@@ -20,7 +20,7 @@ from goalkick.common.events.order import (
     OrderRejected,
     OrderReport,
 )
-from goalkick.common.values.ids import EventId
+from goalkick.common.values.ids import EventId, InstrumentId
 from goalkick.common.values.money import ZERO
 from goalkick.execution.algos.catalogue import build_algo
 from goalkick.execution.algos.hearing import heard_from
@@ -41,7 +41,7 @@ from goalkick.execution.algos.model import (
 
 _CORE = "algo_parents/1"
 
-REMEMBERED = 200
+REMEMBERED = 20
 """Ended parents that are kept whole: a trade of theirs may still become known."""
 
 
@@ -91,6 +91,10 @@ class Parents:
         times = [algo.wake_ns for algo in self._working.values()]
         return min((time for time in times if time is not None), default=None)
 
+    def knows(self, order: EventId) -> bool:
+        """Whether a parent is worked, or ended not long ago."""
+        return order in self._params
+
     def open(
         self, name: str, parent: Parent, params: Mapping[str, object], time_ns: int
     ) -> Sequence[Wanted]:
@@ -113,12 +117,34 @@ class Parents:
         self._counts[parent.order] = 0
         return self._tell((algo,), TimePassed(time_ns=time_ns))
 
-    def stop(self, parent: EventId, time_ns: int, reason: str) -> Sequence[Wanted]:
-        """Takes a parent's children out of the market; it ends when they have."""
+    def stop(
+        self, parent: EventId, time_ns: int, reason: str, *, entry_only: bool = False
+    ) -> Sequence[Wanted]:
+        """Takes a parent's children out of the market; it ends when they have.
+
+        Args:
+            parent: the order's id; one that has ended, or was never there, is left as it is.
+            time_ns: the present moment, UTC ns.
+            reason: for people.
+            entry_only: whether what only takes risk away goes on.
+        """
         algo = self._working.get(parent)
-        return (
-            () if algo is None else self._tell((algo,), StopAsked(time_ns=time_ns, reason=reason))
+        if algo is None:
+            return ()
+        asked = StopAsked(time_ns=time_ns, reason=reason, entry_only=entry_only)
+        return self._tell((algo,), asked)
+
+    def leaving(self, instrument: InstrumentId, side: Side) -> bool:
+        """Whether what was stopped may still trade an instrument that way."""
+        return any(
+            side in algo.leaving
+            for algo in self._working.values()
+            if algo.parent.rules.id == instrument
         )
+
+    def pass_time(self, now_ns: int) -> Sequence[Wanted]:
+        """It is at least this time now, UTC ns."""
+        return self._tell(tuple(self._working.values()), TimePassed(time_ns=now_ns))
 
     def hear(self, event: Event) -> Sequence[Wanted]:
         """What is wanted because of a market event, the time, or a report of an order."""
@@ -161,6 +187,7 @@ class Parents:
             algo, order = build_algo(saved.name, saved.parent, saved.params), saved.parent.order
             algo.restore(saved.state)
             fresh._params[order] = saved.params
+            fresh._counts[order] = 0
             (fresh._ended if algo.ended else fresh._working)[order] = algo
             for number in range(saved.children):
                 fresh._know(order, number)

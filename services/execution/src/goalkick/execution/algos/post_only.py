@@ -3,35 +3,11 @@
 from decimal import Decimal
 
 import msgspec
-from pydantic import Field
 
-from goalkick.common.config.types import Duration
+from goalkick.common.config.algos import PostOnlyParams
 from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind, TimeInForce
-from goalkick.common.values.time import NS_PER_SECOND
-from goalkick.execution.algos.params import CappedParams
 from goalkick.execution.algos.working import WorkingAlgo
-
-
-class PostOnlyParams(CappedParams):
-    """Parameters of `PostOnly`."""
-
-    max_failures: int = Field(
-        20,
-        ge=1,
-        le=1000,
-        description="number of children in a row, ended by the venue without a trade, after which "
-        "no more is tried; in a fast market several in a row would trade at once and are refused",
-    )
-    requote_every: Duration = Field(
-        NS_PER_SECOND, gt=0, description="shortest time between two placings"
-    )
-    min_move: int = Field(
-        1,
-        ge=1,
-        description="how far the best price must have moved before it is followed, in ticks",
-    )
-    behind: int = Field(0, ge=0, description="distance from the best price, in ticks")
 
 
 class PostOnlyMemory(msgspec.Struct):
@@ -42,6 +18,8 @@ class PostOnlyMemory(msgspec.Struct):
 
 class PostOnly(WorkingAlgo[PostOnlyParams, PostOnlyMemory]):
     """Earns the spread or at least does not pay it, at the risk of not trading.
+
+    Where there are no quotes it follows the last price, one tick behind.
 
     One child at a time; it is cancelled, and only when its end is known placed anew for what is
     left. The parent's limit price bounds how far it follows.
@@ -69,15 +47,17 @@ class PostOnly(WorkingAlgo[PostOnlyParams, PostOnlyMemory]):
                 self.cancel(child)
 
     def price(self) -> Decimal | None:
-        """Where it should rest now, in quote currency; None: no quote was seen."""
+        """Where it should rest now, in quote currency; None: no price was seen."""
         state, tick = self.state, self.parent.rules.tick_size
-        if state.bid is None or state.ask is None:
+        bid = state.last if state.bid is None else state.bid
+        ask = state.last if state.ask is None else state.ask
+        if bid is None or ask is None:
             return None
         off, limit = self.params.behind * tick, self.parent.limit_price
         if self.parent.side is Side.BUY:
-            price = min(state.bid, state.ask - tick) - off
+            price = min(bid, ask - tick) - off
             return price if limit is None else min(price, limit)
-        price = max(state.ask, state.bid + tick) + off
+        price = max(ask, bid + tick) + off
         return price if limit is None else max(price, limit)
 
     def _quote(self, price: Decimal) -> None:

@@ -3,42 +3,9 @@
 from decimal import Decimal
 
 import msgspec
-from pydantic import Field, model_validator
 
-from goalkick.common.config.types import Exact
-from goalkick.common.values.money import ONE, ZERO
-from goalkick.execution.algos.params import CappedParams
+from goalkick.common.config.algos import PovParams
 from goalkick.execution.algos.working import WorkingAlgo
-
-
-class PovParams(CappedParams):
-    """Parameters of `Pov`. Without a `max_participation` the rate itself is the cap."""
-
-    rate: Exact = Field(
-        Exact("0.1"),
-        gt=ZERO,
-        le=ONE,
-        description="share of the volume seen to trade, ours included",
-    )
-    min_child: Exact = Field(
-        ZERO, ge=ZERO, description="smallest child, in base currency; the last one may be smaller"
-    )
-    max_child: Exact | None = Field(
-        None, gt=ZERO, description="largest child, in base currency; none: any"
-    )
-
-    @model_validator(mode="after")
-    def _bounds_fit(self) -> "PovParams":
-        cap = self.max_participation
-        if cap is not None and cap < self.rate:
-            raise ValueError(
-                f"expected max_participation not below the rate {self.rate}, found {cap}"
-            )
-        if self.max_child is not None and self.max_child < self.min_child:
-            raise ValueError(
-                f"expected max_child not below min_child {self.min_child}, found {self.max_child}"
-            )
-        return self
 
 
 class PovMemory(msgspec.Struct):

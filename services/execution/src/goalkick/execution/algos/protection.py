@@ -10,34 +10,14 @@ from enum import StrEnum
 from typing import TypeVar
 
 import msgspec
-from pydantic import Field
 
-from goalkick.common.config.types import Exact
+from goalkick.common.config.algos import ExitParams
 from goalkick.common.core.errors import InvalidDataError
 from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind
 from goalkick.common.values.money import ZERO, is_multiple, round_down
 from goalkick.execution.algos.children import Child, Role
-from goalkick.execution.algos.params import AlgoParams
 from goalkick.execution.algos.working import WorkingAlgo
-
-
-class ExitParams(AlgoParams):
-    """Where a position is left."""
-
-    stop_price: Exact = Field(
-        gt=ZERO, description="where a loss is taken, in quote currency; a multiple of the tick"
-    )
-    take_profit: Exact = Field(
-        gt=ZERO, description="where a profit is taken, in quote currency; a multiple of the tick"
-    )
-    max_orders: int = Field(
-        3,
-        ge=1,
-        le=100,
-        description="number of protective orders at a time; more parts are joined, for venues "
-        "bound how many stop orders may wait",
-    )
 
 
 class Mode(StrEnum):
@@ -65,11 +45,13 @@ class ExitMemory(msgspec.Struct):
         watched: whether the venue would not take the stop, so that it is watched here.
         exiting: of a bracket, whether the exit has begun or time is up, so that nothing more is
             entered.
+        stopped: of a bracket, whether somebody asked for that.
     """
 
     mode: Mode = Mode.STOP
     watched: bool = False
     exiting: bool = False
+    stopped: bool = False
 
 
 ExitParamsType = TypeVar("ExitParamsType", bound=ExitParams)

@@ -8,40 +8,14 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import msgspec
-from pydantic import Field
 
-from goalkick.common.config.types import Exact
+from goalkick.common.config.algos import ScheduleParams
 from goalkick.common.values.money import ONE, ZERO, round_down
 from goalkick.execution.algos.chance import draw
-from goalkick.execution.algos.params import CappedParams
 from goalkick.execution.algos.working import WorkingAlgo
-
-
-class ScheduleParams(CappedParams):
-    """Parameters of algos that follow a schedule."""
-
-    slices: int = Field(10, ge=1, le=10_000, description="number of slices over the whole time")
-    jitter: Exact = Field(
-        Exact("0.5"),
-        ge=ZERO,
-        le=ONE,
-        description="how late in its span a slice may come, as a share of the span",
-    )
-    size_jitter: Exact = Field(
-        ZERO,
-        ge=ZERO,
-        le=ONE,
-        description="how far the quantity that is due after a slice may lie off the schedule, up "
-        "or down together, as a share of an even slice",
-    )
-    catch_up: Literal["at_once", "spread", "never"] = Field(
-        "at_once",
-        description="what becomes of what earlier slices did not trade: it is placed `at_once`, "
-        "`spread` over the slices to come in their proportions, or `never`",
-    )
 
 
 class ScheduleMemory(msgspec.Struct):

@@ -2,11 +2,8 @@
 
 from decimal import Decimal
 
-from goalkick.execution.algos.schedule import ScheduledAlgo, ScheduleParams
-
-
-class TwapParams(ScheduleParams):
-    """Parameters of `Twap`."""
+from goalkick.common.config.algos import TwapParams
+from goalkick.execution.algos.schedule import ScheduledAlgo
 
 
 class Twap(ScheduledAlgo[TwapParams]):

@@ -8,30 +8,9 @@ start; volume that comes otherwise does not change it, as POV would.
 from decimal import Decimal
 from itertools import accumulate
 
-from pydantic import Field, field_validator
-
-from goalkick.common.config.types import Exact
-from goalkick.common.values.money import ONE, ZERO
-from goalkick.execution.algos.schedule import ScheduledAlgo, ScheduleParams
-
-
-class VwapParams(ScheduleParams):
-    """Parameters of `Vwap`."""
-
-    profile: tuple[Exact, ...] = Field(
-        (ONE,),
-        min_length=1,
-        max_length=10_000,
-        description="volume expected in each of so many equal parts of the parent's time, oldest "
-        "first, in any unit; one number: even",
-    )
-
-    @field_validator("profile")
-    @classmethod
-    def _some_volume(cls, profile: tuple[Exact, ...]) -> tuple[Exact, ...]:
-        if any(part < 0 for part in profile) or not any(profile):
-            raise ValueError("expected parts that are not negative, and one that is positive")
-        return profile
+from goalkick.common.config.algos import VwapParams
+from goalkick.common.values.money import ZERO
+from goalkick.execution.algos.schedule import ScheduledAlgo
 
 
 class Vwap(ScheduledAlgo[VwapParams]):

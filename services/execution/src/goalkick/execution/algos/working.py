@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
+from goalkick.common.config.algos import AlgoParams, CappedParams
 from goalkick.common.core.errors import InvariantError
 from goalkick.common.core.snapshot import decode_snapshot, encode_snapshot
 from goalkick.common.events.base import Side
@@ -31,7 +32,6 @@ from goalkick.execution.algos.model import (
     TimePassed,
     VolumeSeen,
 )
-from goalkick.execution.algos.params import AlgoParams, CappedParams
 
 ParamsType = TypeVar("ParamsType", bound=AlgoParams)
 MemoryType = TypeVar("MemoryType", bound=msgspec.Struct)
@@ -119,6 +119,13 @@ class WorkingAlgo(Generic[ParamsType, MemoryType]):
         return self.state.ended
 
     @property
+    def leaving(self) -> frozenset[Side]:
+        """See the protocol."""
+        if self.ended or self.state.ending is not Leftover.STOPPED:
+            return frozenset()
+        return frozenset(self.side_of(child) for child in self.state.children.open.values())
+
+    @property
     def wake_ns(self) -> int | None:
         """See the protocol."""
         now_ns = self.state.now_ns
@@ -197,6 +204,15 @@ class WorkingAlgo(Generic[ParamsType, MemoryType]):
     def unprotected(self) -> Decimal:
         """What a bracket has entered and holds, in base currency; 0 for all others."""
         return ZERO
+
+    def side_of(self, child: Child) -> Side:
+        """Which way a child trades."""
+        side = self.parent.side
+        return side if child.role is Role.WORK else side.opposite
+
+    def stop(self, asked: StopAsked) -> None:
+        """Somebody wants it to end."""
+        self.wind_down(Leftover.STOPPED, asked.reason)
 
     # --- what algorithms use
 
@@ -356,7 +372,7 @@ class WorkingAlgo(Generic[ParamsType, MemoryType]):
                     state.volume += heard.quantity
                     state.counted_until_ns = heard.time_ns
             case StopAsked():
-                self.wind_down(Leftover.STOPPED, heard.reason)
+                self.stop(heard)
             case TimePassed():
                 pass
             case _:

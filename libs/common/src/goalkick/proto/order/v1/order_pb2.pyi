@@ -6,6 +6,9 @@ Risk's decisions and execution's reports. Topic key: the account.
 Life of an order: Signal -> OrderApproved (or OrderRefused) -> OrderIntended -> [venue] ->
 OrderAccepted | OrderRejected | OrderUnknown -> OrderPartiallyFilled* -> OrderFilled |
 OrderCancelled | OrderExpired.
+
+An order with an algo is a parent: it is worked by child orders, whose reports name it, and ends
+with OrderWorked (or OrderRejected).
 """
 
 from collections import abc as _abc
@@ -290,6 +293,42 @@ class OrderRefused(_message.Message):
 Global___OrderRefused: _TypeAlias = OrderRefused  # noqa: Y015
 
 @_typing.final
+class AlgoOrder(_message.Message):
+    """How an order is worked by child orders, instead of being sent as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    ARRIVAL_PRICE_FIELD_NUMBER: _builtins.int
+    END_NS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Of the algo, such as `twap`. Never absent."""
+    params: _builtins.str
+    """Its parameters, as JSON text. Never absent."""
+    end_ns: _builtins.int
+    """When working it ends, UTC ns. Never absent."""
+    @_builtins.property
+    def arrival_price(self) -> _types_pb2.Decimal:
+        """That its cost is measured against, in quote currency; positive. Never absent."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str | None = ...,
+        params: _builtins.str | None = ...,
+        arrival_price: _types_pb2.Decimal | None = ...,
+        end_ns: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "end_ns", b"end_ns", "name", b"name", "params", b"params"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["arrival_price", b"arrival_price", "end_ns", b"end_ns", "name", b"name", "params", b"params"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AlgoOrder: _TypeAlias = AlgoOrder  # noqa: Y015
+
+@_typing.final
 class OrderApproved(_message.Message):
     """Risk's permission to trade, and the order itself."""
 
@@ -311,6 +350,7 @@ class OrderApproved(_message.Message):
     EXPIRES_AT_NS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     TIME_IN_FORCE_FIELD_NUMBER: _builtins.int
+    ALGO_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -353,6 +393,10 @@ class OrderApproved(_message.Message):
     def stop_price(self) -> _types_pb2.Decimal:
         """In quote currency, what the market must reach first. May be absent: it waits for nothing."""
 
+    @_builtins.property
+    def algo(self) -> Global___AlgoOrder:
+        """What works it by child orders. May be absent: it is sent as it is."""
+
     def __init__(
         self,
         *,
@@ -372,10 +416,11 @@ class OrderApproved(_message.Message):
         expires_at_ns: _builtins.int | None = ...,
         reason: _builtins.str | None = ...,
         time_in_force: Global___TimeInForce.ValueType | None = ...,
+        algo: Global___AlgoOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_in_force", b"time_in_force", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "algo", b"algo", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_in_force", b"time_in_force", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_in_force", b"time_in_force", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "algo", b"algo", "cause", b"cause", "client_order_id", b"client_order_id", "expires_at_ns", b"expires_at_ns", "instrument", b"instrument", "kind", b"kind", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "stop_price", b"stop_price", "strategy", b"strategy", "time_in_force", b"time_in_force", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -430,6 +475,7 @@ class OrderIntended(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     CLIENT_ORDER_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -440,6 +486,8 @@ class OrderIntended(_message.Message):
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     client_order_id: _builtins.str
     """The handle that the venue will know it by. Never absent or empty."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     def __init__(
         self,
         *,
@@ -448,10 +496,11 @@ class OrderIntended(_message.Message):
         order: _builtins.str | None = ...,
         instrument: _builtins.str | None = ...,
         client_order_id: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_order_id", b"client_order_id", "instrument", b"instrument", "order", b"order", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_order_id", b"client_order_id", "instrument", b"instrument", "order", b"order", "parent", b"parent", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_order_id", b"client_order_id", "instrument", b"instrument", "order", b"order", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "client_order_id", b"client_order_id", "instrument", b"instrument", "order", b"order", "parent", b"parent", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -468,6 +517,7 @@ class OrderAccepted(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     VENUE_ORDER_ID_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -478,6 +528,8 @@ class OrderAccepted(_message.Message):
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     venue_order_id: _builtins.str
     """The venue's own id of it. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     def __init__(
         self,
         *,
@@ -486,10 +538,11 @@ class OrderAccepted(_message.Message):
         order: _builtins.str | None = ...,
         instrument: _builtins.str | None = ...,
         venue_order_id: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "time_ns", b"time_ns", "venue_order_id", b"venue_order_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "parent", b"parent", "time_ns", b"time_ns", "venue_order_id", b"venue_order_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "time_ns", b"time_ns", "venue_order_id", b"venue_order_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "parent", b"parent", "time_ns", b"time_ns", "venue_order_id", b"venue_order_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -506,6 +559,7 @@ class OrderRejected(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -516,6 +570,8 @@ class OrderRejected(_message.Message):
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     reason: _builtins.str
     """For people; short. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     def __init__(
         self,
         *,
@@ -524,10 +580,11 @@ class OrderRejected(_message.Message):
         order: _builtins.str | None = ...,
         instrument: _builtins.str | None = ...,
         reason: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -554,6 +611,7 @@ class OrderPartiallyFilled(_message.Message):
     SLIPPAGE_FIELD_NUMBER: _builtins.int
     FILLED_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -572,6 +630,8 @@ class OrderPartiallyFilled(_message.Message):
     """Which way it trades. Never absent."""
     fee_currency: _builtins.str
     """Currency of the fee. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     @_builtins.property
     def quantity(self) -> _types_pb2.Decimal:
         """Traded now, in base currency; positive. Never absent."""
@@ -616,10 +676,11 @@ class OrderPartiallyFilled(_message.Message):
         slippage: _types_pb2.Decimal | None = ...,
         filled: _types_pb2.Decimal | None = ...,
         remaining: _types_pb2.Decimal | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -646,6 +707,7 @@ class OrderFilled(_message.Message):
     SLIPPAGE_FIELD_NUMBER: _builtins.int
     FILLED_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -664,6 +726,8 @@ class OrderFilled(_message.Message):
     """Which way it trades. Never absent."""
     fee_currency: _builtins.str
     """Currency of the fee. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     @_builtins.property
     def quantity(self) -> _types_pb2.Decimal:
         """Traded now, in base currency; positive. Never absent."""
@@ -708,10 +772,11 @@ class OrderFilled(_message.Message):
         slippage: _types_pb2.Decimal | None = ...,
         filled: _types_pb2.Decimal | None = ...,
         remaining: _types_pb2.Decimal | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "fee", b"fee", "fee_currency", b"fee_currency", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "price", b"price", "quantity", b"quantity", "remaining", b"remaining", "side", b"side", "slippage", b"slippage", "strategy", b"strategy", "time_ns", b"time_ns", "trade_id", b"trade_id", "venue_time_ns", b"venue_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -729,6 +794,7 @@ class OrderCancelled(_message.Message):
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     FILLED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -739,6 +805,8 @@ class OrderCancelled(_message.Message):
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     reason: _builtins.str
     """For people; short. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     @_builtins.property
     def filled(self) -> _types_pb2.Decimal:
         """Traded in all, in base currency. Never absent."""
@@ -752,10 +820,11 @@ class OrderCancelled(_message.Message):
         instrument: _builtins.str | None = ...,
         filled: _types_pb2.Decimal | None = ...,
         reason: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -773,6 +842,7 @@ class OrderExpired(_message.Message):
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     FILLED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -783,6 +853,8 @@ class OrderExpired(_message.Message):
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     reason: _builtins.str
     """For people; short. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     @_builtins.property
     def filled(self) -> _types_pb2.Decimal:
         """Traded in all, in base currency. Never absent."""
@@ -796,10 +868,11 @@ class OrderExpired(_message.Message):
         instrument: _builtins.str | None = ...,
         filled: _types_pb2.Decimal | None = ...,
         reason: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filled", b"filled", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -816,6 +889,7 @@ class OrderUnknown(_message.Message):
     ORDER_FIELD_NUMBER: _builtins.int
     INSTRUMENT_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
     time_ns: _builtins.int
     """When it became known, UTC ns. Never absent."""
     account: _builtins.str
@@ -826,6 +900,8 @@ class OrderUnknown(_message.Message):
     """Instrument id, `<venue>:<name>`. Never absent or empty."""
     reason: _builtins.str
     """For people; short. Never absent."""
+    parent: _builtins.str
+    """The order under whose approval this child order works. May be absent: it is no child."""
     def __init__(
         self,
         *,
@@ -834,14 +910,192 @@ class OrderUnknown(_message.Message):
         order: _builtins.str | None = ...,
         instrument: _builtins.str | None = ...,
         reason: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "instrument", b"instrument", "order", b"order", "parent", b"parent", "reason", b"reason", "time_ns", b"time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___OrderUnknown: _TypeAlias = OrderUnknown  # noqa: Y015
+
+@_typing.final
+class OrderWorked(_message.Message):
+    """Nothing of an order that an algo worked is in the market any more: how it went.
+
+    The costs are the implementation shortfall against the arrival price; positive is worse.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    INSTRUMENT_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    STRATEGY_FIELD_NUMBER: _builtins.int
+    ALGO_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    FILLED_FIELD_NUMBER: _builtins.int
+    AVERAGE_PRICE_FIELD_NUMBER: _builtins.int
+    ARRIVAL_PRICE_FIELD_NUMBER: _builtins.int
+    END_PRICE_FIELD_NUMBER: _builtins.int
+    EXECUTION_COST_FIELD_NUMBER: _builtins.int
+    OPPORTUNITY_COST_FIELD_NUMBER: _builtins.int
+    SHORTFALL_FIELD_NUMBER: _builtins.int
+    SHORTFALL_BPS_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    PARTICIPATION_FIELD_NUMBER: _builtins.int
+    STARTED_NS_FIELD_NUMBER: _builtins.int
+    DURATION_NS_FIELD_NUMBER: _builtins.int
+    CHILDREN_FIELD_NUMBER: _builtins.int
+    LEFTOVER_FIELD_NUMBER: _builtins.int
+    LEFTOVER_REASON_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    EXIT_FILLED_FIELD_NUMBER: _builtins.int
+    EXIT_AVERAGE_PRICE_FIELD_NUMBER: _builtins.int
+    UNPROTECTED_FIELD_NUMBER: _builtins.int
+    EMULATED_FIELD_NUMBER: _builtins.int
+    time_ns: _builtins.int
+    """When it became known, UTC ns. Never absent."""
+    account: _builtins.str
+    """The account's name. Never absent or empty."""
+    order: _builtins.str
+    """The order's id, 32 hexadecimal digits. Never absent or empty."""
+    instrument: _builtins.str
+    """Instrument id, `<venue>:<name>`. Never absent or empty."""
+    parent: _builtins.str
+    """The order under whose approval it works. May be absent: it is no child."""
+    strategy: _builtins.str
+    """On whose behalf: the strategy's configured name. Never absent or empty."""
+    algo: _builtins.str
+    """What worked it. Never absent."""
+    side: _types_pb2.Side.ValueType
+    """Which way it trades. Never absent."""
+    started_ns: _builtins.int
+    """When working it began, UTC ns. Never absent."""
+    duration_ns: _builtins.int
+    """From then to the end, ns. Never absent."""
+    children: _builtins.int
+    """How many orders were placed. Never absent."""
+    leftover_reason: _builtins.str
+    """Why, in one word: `nothing`, `below_minimum`, `time_up`, `stopped`, `rejected`,
+    `participation_cap`. Never absent.
+    """
+    detail: _builtins.str
+    """Why, for people. May be absent: there is nothing to say."""
+    emulated: _builtins.bool
+    """Whether it stands in for an order kind that a venue could have offered itself. Never absent."""
+    @_builtins.property
+    def quantity(self) -> _types_pb2.Decimal:
+        """Approved, in base currency. Never absent."""
+
+    @_builtins.property
+    def filled(self) -> _types_pb2.Decimal:
+        """Traded of it, in base currency; of a bracket, the entry. Never absent."""
+
+    @_builtins.property
+    def average_price(self) -> _types_pb2.Decimal:
+        """Of what was traded, in quote currency. May be absent: nothing was."""
+
+    @_builtins.property
+    def arrival_price(self) -> _types_pb2.Decimal:
+        """That it is measured against, in quote currency. Never absent."""
+
+    @_builtins.property
+    def end_price(self) -> _types_pb2.Decimal:
+        """Of the market at the end, in quote currency. Never absent."""
+
+    @_builtins.property
+    def execution_cost(self) -> _types_pb2.Decimal:
+        """Of what was traded, in quote currency. Never absent."""
+
+    @_builtins.property
+    def opportunity_cost(self) -> _types_pb2.Decimal:
+        """Of what was not traded, in quote currency. Never absent."""
+
+    @_builtins.property
+    def shortfall(self) -> _types_pb2.Decimal:
+        """The sum of both costs, in quote currency. Never absent."""
+
+    @_builtins.property
+    def shortfall_bps(self) -> _types_pb2.Decimal:
+        """The same in basis points of quantity x arrival price. Never absent."""
+
+    @_builtins.property
+    def fees(self) -> _containers.RepeatedCompositeFieldContainer[Global___Figure]:
+        """Paid for all children, by currency, in the writer's order. None: no fee was paid."""
+
+    @_builtins.property
+    def volume(self) -> _types_pb2.Decimal:
+        """That the market was seen to trade meanwhile, in base currency. Never absent."""
+
+    @_builtins.property
+    def participation(self) -> _types_pb2.Decimal:
+        """Our share of it. May be absent: no volume was seen."""
+
+    @_builtins.property
+    def leftover(self) -> _types_pb2.Decimal:
+        """Not traded, in base currency. Never absent."""
+
+    @_builtins.property
+    def exit_filled(self) -> _types_pb2.Decimal:
+        """Of a bracket, what its exits traded, in base currency. Never absent."""
+
+    @_builtins.property
+    def exit_average_price(self) -> _types_pb2.Decimal:
+        """Their average, in quote currency. May be absent: they did not trade."""
+
+    @_builtins.property
+    def unprotected(self) -> _types_pb2.Decimal:
+        """Of a bracket, what it has entered and not left, in base currency: it has no exit any more.
+        Never absent.
+        """
+
+    def __init__(
+        self,
+        *,
+        time_ns: _builtins.int | None = ...,
+        account: _builtins.str | None = ...,
+        order: _builtins.str | None = ...,
+        instrument: _builtins.str | None = ...,
+        parent: _builtins.str | None = ...,
+        strategy: _builtins.str | None = ...,
+        algo: _builtins.str | None = ...,
+        side: _types_pb2.Side.ValueType | None = ...,
+        quantity: _types_pb2.Decimal | None = ...,
+        filled: _types_pb2.Decimal | None = ...,
+        average_price: _types_pb2.Decimal | None = ...,
+        arrival_price: _types_pb2.Decimal | None = ...,
+        end_price: _types_pb2.Decimal | None = ...,
+        execution_cost: _types_pb2.Decimal | None = ...,
+        opportunity_cost: _types_pb2.Decimal | None = ...,
+        shortfall: _types_pb2.Decimal | None = ...,
+        shortfall_bps: _types_pb2.Decimal | None = ...,
+        fees: _abc.Iterable[Global___Figure] | None = ...,
+        volume: _types_pb2.Decimal | None = ...,
+        participation: _types_pb2.Decimal | None = ...,
+        started_ns: _builtins.int | None = ...,
+        duration_ns: _builtins.int | None = ...,
+        children: _builtins.int | None = ...,
+        leftover: _types_pb2.Decimal | None = ...,
+        leftover_reason: _builtins.str | None = ...,
+        detail: _builtins.str | None = ...,
+        exit_filled: _types_pb2.Decimal | None = ...,
+        exit_average_price: _types_pb2.Decimal | None = ...,
+        unprotected: _types_pb2.Decimal | None = ...,
+        emulated: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "algo", b"algo", "arrival_price", b"arrival_price", "average_price", b"average_price", "children", b"children", "detail", b"detail", "duration_ns", b"duration_ns", "emulated", b"emulated", "end_price", b"end_price", "execution_cost", b"execution_cost", "exit_average_price", b"exit_average_price", "exit_filled", b"exit_filled", "fees", b"fees", "filled", b"filled", "instrument", b"instrument", "leftover", b"leftover", "leftover_reason", b"leftover_reason", "opportunity_cost", b"opportunity_cost", "order", b"order", "parent", b"parent", "participation", b"participation", "quantity", b"quantity", "shortfall", b"shortfall", "shortfall_bps", b"shortfall_bps", "side", b"side", "started_ns", b"started_ns", "strategy", b"strategy", "time_ns", b"time_ns", "unprotected", b"unprotected", "volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "algo", b"algo", "arrival_price", b"arrival_price", "average_price", b"average_price", "children", b"children", "detail", b"detail", "duration_ns", b"duration_ns", "emulated", b"emulated", "end_price", b"end_price", "execution_cost", b"execution_cost", "exit_average_price", b"exit_average_price", "exit_filled", b"exit_filled", "fees", b"fees", "filled", b"filled", "instrument", b"instrument", "leftover", b"leftover", "leftover_reason", b"leftover_reason", "opportunity_cost", b"opportunity_cost", "order", b"order", "parent", b"parent", "participation", b"participation", "quantity", b"quantity", "shortfall", b"shortfall", "shortfall_bps", b"shortfall_bps", "side", b"side", "started_ns", b"started_ns", "strategy", b"strategy", "time_ns", b"time_ns", "unprotected", b"unprotected", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OrderWorked: _TypeAlias = OrderWorked  # noqa: Y015
 
 @_typing.final
 class PositionChanged(_message.Message):
