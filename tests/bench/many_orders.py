@@ -285,7 +285,7 @@ async def _placements(desk: Desk, first: int, count: float) -> list[float]:
     being sent."""
     sent: dict[str, float] = {}
     loop = asyncio.get_running_loop()
-    client = desk.outside._client.trading
+    client = desk.outside.client.trading
     fetch = client.fetch
 
     async def sending(url: str, method: str = "GET", headers: Any = None, body: Any = None) -> Any:

@@ -269,7 +269,7 @@ def _settings(exchange: Box, folder: Path) -> dict[str, Any]:
 
 def _watch(venue: Any, stamps: Stamps) -> None:
     """Has it noticed when a request begins, and when its bytes go out."""
-    session: aiohttp.ClientSession = venue._client.trading.session
+    session: aiohttp.ClientSession = venue.client.trading.session
     if any(getattr(trace, "of_bench", False) for trace in session.trace_configs):
         return
     trace = aiohttp.TraceConfig()

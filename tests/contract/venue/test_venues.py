@@ -6,7 +6,8 @@ from typing import ClassVar
 
 import pytest
 
-from goalkick.common.adapters.venue.memory import MemoryAccount
+from goalkick.common.adapters.venue.memory import MemoryAccount, MemoryVenue
+from goalkick.common.adapters.venue.memory_exchange import MemoryExchange
 from goalkick.common.config.secret import Secret
 from goalkick.common.events.base import Side
 from goalkick.common.events.venue import QueryOrder, VenueAccepted, VenueHoldings, VenueNotFound
@@ -14,9 +15,12 @@ from goalkick.common.ports.venue import Venue
 from goalkick.common.testing.contracts.venue import VenueContract
 from goalkick.common.testing.contracts.venue_desk import Exchange, Trouble, at_work
 from goalkick.common.values.ids import InstrumentId
+from goalkick.common.values.instruments import Instrument
 from goalkick.execution.settings import VenueName, VenueSettings
 from goalkick.execution.venues.build import DIALECTS
 from goalkick.execution.venues.ccxt import CcxtVenue
+from goalkick.execution.venues.depth import Depth
+from goalkick.execution.venues.routed import Leg, RoutingVenue
 from goalkick.venue.engine.ledger import AccountLedger
 from goalkick.venue.engine.model import Kind, NewOrder
 from goalkick.venue.engine.model import Side as EngineSide
@@ -141,6 +145,42 @@ class TestMemoryVenue(VenueContract):
     @pytest.fixture
     def exchange(self) -> Exchange:
         return MemoryAccount()
+
+
+class RoutedExchange(MemoryExchange):
+    """An exchange that adapters reach as the first of two, the other of which offers nothing."""
+
+    def adapter(self) -> Venue:
+        other = MemoryExchange()
+        other.balances = dict.fromkeys(other.balances, Decimal(0))
+        legs = [
+            Leg(name=name, prefix="memory", venue=MemoryVenue(each), look=Glance(each, amount))
+            for name, each, amount in (
+                ("one", self, Decimal(1_000)),
+                ("other", other, Decimal(0)),
+            )
+        ]
+        return RoutingVenue(legs, ACCOUNT)
+
+
+class Glance:
+    """What an exchange in memory offers."""
+
+    def __init__(self, exchange: MemoryExchange, amount: Decimal) -> None:
+        self._exchange = exchange
+        self._amount = amount
+
+    async def __call__(self, instrument: InstrumentId) -> Depth:
+        exchange, amount = self._exchange, self._amount
+        rules = Instrument(id=instrument, base="BTC", quote="USDT", lot_size=exchange.lot)
+        bids, asks = [(exchange.bid, amount)], [(exchange.ask, amount)]
+        return Depth(rules=rules, bids=bids if amount else [], asks=asks if amount else [])
+
+
+class TestRoutingVenue(VenueContract):
+    @pytest.fixture
+    def exchange(self) -> Exchange:
+        return RoutedExchange()
 
 
 @pytest.mark.slow

@@ -465,7 +465,7 @@ def _deciding(settings: GoalkickSettings) -> str:
     """The settings that decisions depend on, as JSON; how the venue is reached is none of them."""
     return settings.model_dump_json(
         include={"feature", "prediction", "strategy", "risk", "execution"},
-        exclude={"execution": {"venue"}},
+        exclude={"execution": {"venue", "venues"}},
     )
 
 

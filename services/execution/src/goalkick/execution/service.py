@@ -19,7 +19,7 @@ from goalkick.common.runtime.service import (
 from goalkick.common.runtime.wiring import Service
 from goalkick.execution.live import LiveExecution
 from goalkick.execution.paper import PaperExecution
-from goalkick.execution.settings import ExecutionSettings, check_trading
+from goalkick.execution.settings import ExecutionSettings, check_trading, honoured_for_ns
 from goalkick.execution.standing import LOOKS
 from goalkick.execution.venues.build import build_venue
 
@@ -45,13 +45,13 @@ class ExecutionServiceSettings(ServiceSettings):
     @property
     def grace(self) -> int:
         """For how long the venue honours what is signed now, ns."""
-        return self.execution.venue.recv_window + self.execution.venue.margin
+        return honoured_for_ns(self.execution)
 
 
 def has_working_orders(core: Core) -> bool:
     """Whether risk may await a report of an order; the mirror of risk's own knowledge."""
     assert isinstance(core, PaperExecution)  # noqa: S101
-    return bool(core.execution.working)
+    return core.execution.busy
 
 
 def build(settings: ExecutionServiceSettings, around: Surroundings) -> Pump:

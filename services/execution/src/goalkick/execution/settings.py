@@ -1,5 +1,6 @@
 """What can be configured about execution."""
 
+from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -98,6 +99,30 @@ class VenueSettings(Settings):
         return min(self.leave_within, self.timeout) / NS_PER_SECOND
 
 
+class RoutedVenueSettings(VenueSettings):
+    """One of several venues that an account's orders are split over."""
+
+    latency_bps: Exact = Field(
+        ZERO,
+        ge=ZERO,
+        description="how far the price is thought to move against an order on its way there, in "
+        "basis points; venues are compared with it",
+    )
+    max_book_age: Duration = Field(
+        NS_PER_SECOND,
+        gt=0,
+        description="time after it was asked for at which the venue's book counts as stale, and "
+        "nothing is sent there",
+    )
+    taker_fee: Exact | None = Field(
+        None,
+        gt=-ONE,
+        lt=ONE,
+        description="the account's fee there, as a fraction of notional; none: what the venue "
+        "lists for everybody",
+    )
+
+
 class CancelAllSettings(Settings):
     """When orders of ours are taken out of the venue's book without anybody having asked.
 
@@ -140,6 +165,11 @@ class ExecutionSettings(Settings):
 
     account: AccountId = Field(AccountId("main"), description="whose orders these are")
     venue: VenueSettings = Field(default_factory=VenueSettings)
+    venues: dict[str, RoutedVenueSettings] = Field(
+        default_factory=dict,
+        description="several venues that orders are split over in place of `venue`: any name -> "
+        "one's settings; instruments are named as on the first; none: `venue` alone",
+    )
     cancel_all: CancelAllSettings = Field(default_factory=CancelAllSettings)
     currency: str = Field("USDT", description="the account's cash; instruments are quoted in it")
     initial_cash: Exact = Field(
@@ -165,6 +195,12 @@ class ExecutionSettings(Settings):
     )
 
 
+def honoured_for_ns(settings: ExecutionSettings) -> int:
+    """For how long the venue, or any of several, honours what is signed now."""
+    venues: Iterable[VenueSettings] = settings.venues.values() or (settings.venue,)
+    return max(venue.recv_window + venue.margin for venue in venues)
+
+
 def check_trading(trading: TradingSettings, execution: ExecutionSettings) -> None:
     """Sees that trading with real money is meant, and can be done.
 
@@ -178,9 +214,13 @@ def check_trading(trading: TradingSettings, execution: ExecutionSettings) -> Non
             f"mode live: expected trading.account to name the account that may trade, "
             f"{execution.account!r}, found {trading.account!r}"
         )
-    for name in ("key", "secret"):
-        if getattr(execution.venue, name) is None:
-            raise ValueError(
-                f"mode live: expected execution.venue.{name} to say where the venue's {name} "
-                f"is, such as env:VENUE_{name.upper()}, found none"
-            )
+    places: dict[str, VenueSettings] = {
+        f"venues.{name}": venue for name, venue in execution.venues.items()
+    }
+    for place, venue in (places or {"venue": execution.venue}).items():
+        for name in ("key", "secret"):
+            if getattr(venue, name) is None:
+                raise ValueError(
+                    f"mode live: expected execution.{place}.{name} to say where the venue's "
+                    f"{name} is, such as env:VENUE_{name.upper()}, found none"
+                )

@@ -27,6 +27,7 @@ from goalkick.execution.venues.dialect import (
     Found,
     Lost,
     News,
+    Rows,
     Told,
     Trade,
     is_ours,
@@ -241,6 +242,11 @@ class BinanceDialect:
             row["asset"]: parse_decimal(row["free"]) + parse_decimal(row["locked"])
             for row in account["balances"]
         }
+
+    async def book(self, client: Any, symbol: str, levels: int) -> tuple[Rows, Rows]:
+        """See the protocol."""
+        answer = await client.public_get_depth({"symbol": symbol, "limit": levels})
+        return answer["bids"], answer["asks"]
 
 
 def _request(order: PlaceOrder, symbol: str) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from goalkick.common.adapters.secrets.venue_keys import Attempt, Tell, VenueKeys
 from goalkick.common.core.errors import InvalidDataError, SettingsError
 from goalkick.common.ports.budget import Budget
 from goalkick.common.ports.venue import Venue
+from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.execution.settings import ExecutionSettings, VenueName, VenueSettings
 from goalkick.execution.venues.binance import BinanceDialect
 from goalkick.execution.venues.bybit import BybitDialect
@@ -27,7 +28,7 @@ def build_venue(
     may_place: Callable[[], bool] = lambda: True,
     budget: Budget | None = None,
 ) -> Venue:
-    """The venue that live orders go to, not started yet.
+    """The venue that live orders go to, or several as one; not started yet.
 
     Keys that Vault keeps are followed: a new version of their path is taken into use. No order is
     placed while secrets are not fresh; all else, such as to cancel, goes on.
@@ -42,28 +43,48 @@ def build_venue(
         SettingsError: the account's key and secret cannot turn together.
     """
     from goalkick.execution.venues.ccxt import CcxtVenue  # noqa: PLC0415
-
-    venue = settings.venue
+    from goalkick.execution.venues.depth import CcxtLook  # noqa: PLC0415
+    from goalkick.execution.venues.routed import Leg, RoutingVenue  # noqa: PLC0415
 
     def fresh_and_may_place() -> bool:
         reason = stores.fresh()
         if reason is not None:
             raise InvalidDataError(
-                f"{venue.name}/{settings.account}: expected fresh secrets before new risk, found "
+                f"account {settings.account}: expected fresh secrets before new risk, found "
                 f"that {reason}; the order was not sent"
             )
         return may_place()
 
-    return CcxtVenue(
-        venue,
-        DIALECTS[venue.name](),
-        settings.account,
-        may_place=fresh_and_may_place,
-        make_keys=_following(venue, stores),
-        metering=(
-            Metering(budget, settings.account, patience_s=venue.leave_within_s) if budget else None
-        ),
-    )
+    def account_on(venue: VenueSettings) -> CcxtVenue:
+        return CcxtVenue(
+            venue,
+            DIALECTS[venue.name](),
+            settings.account,
+            may_place=fresh_and_may_place,
+            make_keys=_following(venue, stores),
+            metering=(
+                Metering(budget, settings.account, patience_s=venue.leave_within_s)
+                if budget
+                else None
+            ),
+        )
+
+    if not settings.venues:
+        return account_on(settings.venue)
+    legs = []
+    for name, each in settings.venues.items():
+        account = account_on(each)
+        legs.append(
+            Leg(
+                name=name,
+                prefix=each.name,
+                venue=account,
+                look=CcxtLook(account.client, DIALECTS[each.name](), each.taker_fee),
+                latency_bps=each.latency_bps,
+                max_age_s=each.max_book_age / NS_PER_SECOND,
+            )
+        )
+    return RoutingVenue(legs, settings.account)
 
 
 def _following(settings: VenueSettings, stores: Stores) -> MakeKeys | None:

@@ -30,6 +30,7 @@ from goalkick.execution.venues.dialect import (
     Found,
     Lost,
     News,
+    Rows,
     Told,
     Trade,
     is_ours,
@@ -226,6 +227,12 @@ class BybitDialect:
             for account in answer["result"]["list"]
             for coin in account["coin"]
         }
+
+    async def book(self, client: Any, symbol: str, levels: int) -> tuple[Rows, Rows]:
+        """See the protocol."""
+        request = {"category": "spot", "symbol": symbol, "limit": levels}
+        answer = await client.public_get_v5_market_orderbook(request)
+        return answer["result"]["b"], answer["result"]["a"]
 
 
 def _request(order: PlaceOrder, symbol: str) -> Mapping[str, Any]:

@@ -68,6 +68,7 @@ class CcxtVenue:
 
     Attributes:
         name: `<venue>/<account>`.
+        client: its access to the venue, there once it has started.
         stream: the private stream.
         tasks: what goes on in the background.
     """
@@ -97,13 +98,13 @@ class CcxtVenue:
         self.name = f"{dialect.name}/{account}"
         self._settings = settings
         self._dialect = dialect
-        self._client = VenueClient(settings, dialect, self.name, jitter, may_place)
+        self.client = VenueClient(settings, dialect, self.name, jitter, may_place)
         if make_keys is not None:
-            self._client.keys = make_keys(self._client.attempt, self._say_of_key)
+            self.client.keys = make_keys(self.client.attempt, self._say_of_key)
         self.tasks = Tasks(self.name)
-        self.stream = PrivateStream(self._client, dialect, self.name, self._hear, self._compare)
+        self.stream = PrivateStream(self.client, dialect, self.name, self._hear, self._compare)
         self._watch = AccountWatch(
-            self._client, dialect, self._say, self._turned_up, self._settle, lambda: self._trades
+            self.client, dialect, self._say, self._turned_up, self._settle, lambda: self._trades
         )
         self._news: asyncio.Queue[VenueEvent] = asyncio.Queue(_WAITING)
         self._asked: dict[str, bool] = {}
@@ -121,12 +122,12 @@ class CcxtVenue:
     async def start(self) -> None:
         """Connects; see the port."""
         self._forget()
-        await self._client.load()
-        if self._client.keys is not None:
-            self._keep("keys", self._client.keys.run)
+        await self.client.load()
+        if self.client.keys is not None:
+            self._keep("keys", self.client.keys.run)
         if self._settings.dead_man is not None:
             window_s = self._settings.dead_man // NS_PER_SECOND
-            await self._client.ask(self._dialect.guard(self._client.rest, window_s))
+            await self.client.ask(self._dialect.guard(self.client.rest, window_s))
         self._watch.begin()
         await self.holdings()
         self._keep("private stream", self.stream.run)
@@ -172,8 +173,8 @@ class CcxtVenue:
 
     async def holdings(self) -> Mapping[str, Decimal]:
         """What the account has; see the port."""
-        found: Mapping[str, Decimal] = await self._client.ask(
-            self._dialect.holdings(self._client.rest)
+        found: Mapping[str, Decimal] = await self.client.ask(
+            self._dialect.holdings(self.client.rest)
         )
         self._watch.begin()
         return found
@@ -182,7 +183,7 @@ class CcxtVenue:
         """Hangs up; see the port."""
         await self.tasks.close()
         await self.stream.close()
-        await self._client.close()
+        await self.client.close()
 
     # --- commands
 
@@ -195,13 +196,13 @@ class CcxtVenue:
             raise
         except Exception as error:
             state.was_sent()
-            if self._client.is_refusal(error):
+            if self.client.is_refusal(error):
                 self._orders.finish(handle)
                 await self._say(VenueRejected(**_about(handle, state), reason=said(error)))
             else:
                 log.warning("outcome of an order is not known", order=handle, reason=said(error))
                 await self._say(VenueUnreachable(**_about(handle, state), reason=said(error)))
-            await self._client.learn_from(error)
+            await self.client.learn_from(error)
             return
         state.was_sent()
         for event in told:
@@ -215,11 +216,11 @@ class CcxtVenue:
         lacking = self._dialect.lacks(order)
         if lacking:
             raise InvalidDataError(lacking)
-        symbol = await self._client.symbol(order.instrument)
+        symbol = await self.client.symbol(order.instrument)
         self._watch.trades_here(symbol)
-        async with asyncio.timeout(self._client.limit_s):
+        async with asyncio.timeout(self.client.limit_s):
             with prioritised("reduce" if order.reduce_only else "open"):
-                return await self._dialect.place(self._client.trading, order, symbol)
+                return await self._dialect.place(self.client.trading, order, symbol)
 
     def _doubt(self, order: PlaceOrder) -> None:
         """A placement broke in a way that nobody had thought of: nothing is known about it."""
@@ -239,9 +240,9 @@ class CcxtVenue:
         try:
             while (order := self._orders.open.get(handle)) is not None:
                 try:
-                    symbol = await self._client.symbol(order.instrument)
-                    request = self._dialect.cancel(self._client.trading, handle, symbol)
-                    await self._client.answer_to(request)
+                    symbol = await self.client.symbol(order.instrument)
+                    request = self._dialect.cancel(self.client.trading, handle, symbol)
+                    await self.client.answer_to(request)
                     if not order.sending:
                         break
                 except GoalkickError as error:
@@ -249,7 +250,7 @@ class CcxtVenue:
                     # It may be that there is nothing to cancel any more.
                     self._ask(handle)
                 attempt += 1
-                await self._client.pause(attempt)
+                await self.client.pause(attempt)
         finally:
             self._cancelling.discard(handle)
         self._ask(handle)
@@ -261,17 +262,17 @@ class CcxtVenue:
         attempt = 0
         while True:
             try:
-                listed = await self._client.ask(
-                    self._dialect.open_orders(self._client.rest), pages=True
+                listed = await self.client.ask(
+                    self._dialect.open_orders(self.client.rest), pages=True
                 )
                 break
             except GoalkickError as error:
                 log.warning("open orders cannot be seen", reason=str(error)[:300])
                 attempt += 1
-                await self._client.pause(attempt)
+                await self.client.pause(attempt)
         for order in listed or ():
             if is_ours(order.client_order_id):
-                instrument = self._client.instrument(order.instrument)
+                instrument = self.client.instrument(order.instrument)
                 self._orders.of(order.client_order_id, instrument)
                 self._cancel(order.client_order_id)
 
@@ -301,13 +302,13 @@ class CcxtVenue:
         while (order := self._orders.open.get(handle)) is not None:
             began_s = time.monotonic()
             try:
-                symbol = await self._client.symbol(order.instrument)
-                request = self._dialect.find(self._client.rest, handle, symbol)
-                found = await self._client.ask(request)
+                symbol = await self.client.symbol(order.instrument)
+                request = self._dialect.find(self.client.rest, handle, symbol)
+                found = await self.client.ask(request)
             except GoalkickError as error:
                 log.warning("venue does not say", order=handle, reason=str(error)[:300])
                 attempt += 1
-                await self._client.pause(attempt)
+                await self.client.pause(attempt)
                 continue
             if found is None:
                 if self._orders.is_void(order, began_s):
@@ -326,7 +327,7 @@ class CcxtVenue:
                 return
             # The order is ahead of its trades: they follow.
             attempt += 1
-            await self._client.pause(attempt)
+            await self.client.pause(attempt)
 
     async def _say_state(self, handle: str, order: OpenOrder, found: Found) -> None:
         about = _about(handle, order)
@@ -354,7 +355,7 @@ class CcxtVenue:
                 known = handle in self._orders.open
                 # Of one that was filled everything is known with its last trade.
                 if known or not (filled or self._orders.has_ended(handle)):
-                    self._orders.of(handle, self._client.instrument(symbol))
+                    self._orders.of(handle, self.client.instrument(symbol))
                     self._ask(handle)
             case Foreign(event):
                 self._watch.trades_here(event.instrument)
@@ -376,7 +377,7 @@ class CcxtVenue:
         told, told_s = True, time.monotonic()
         while True:
             await asyncio.sleep(_LOOK_S)
-            connected = self.connected and self._client.answers
+            connected = self.connected and self.client.answers
             if connected != told or time.monotonic() - told_s >= _TELL_S:
                 told, told_s = connected, time.monotonic()
                 now_ns = time.time_ns()
@@ -442,7 +443,7 @@ class CcxtVenue:
         symbol = getattr(event, "instrument", None)
         if symbol is None or symbol.startswith(f"{self._dialect.name}:"):
             return event
-        return msgspec.structs.replace(event, instrument=self._client.instrument(symbol))
+        return msgspec.structs.replace(event, instrument=self.client.instrument(symbol))
 
     def _forget(self) -> None:
         """Begins as new: whoever listens now asks about what it knows."""
@@ -465,7 +466,7 @@ class CcxtVenue:
             await work()
 
         async def again() -> None:
-            await self._client.pause(1)
+            await self.client.pause(1)
             self._keep(what, work)
             self._compare()
 

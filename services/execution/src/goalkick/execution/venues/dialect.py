@@ -25,6 +25,10 @@ OURS: Final = "gk-"
 """What our client order ids begin with."""
 
 
+Rows = Sequence[Sequence[str]]
+"""Of a book: (price, quantity), as text."""
+
+
 class Confirmed(msgspec.Struct, frozen=True):
     """The venue has confirmed the private stream; ccxt needs to hear it too."""
 
@@ -188,6 +192,10 @@ class Dialect(Protocol):
 
     async def holdings(self, client: Any) -> Mapping[str, Decimal]:
         """Currency -> free and set aside."""
+        ...
+
+    async def book(self, client: Any, symbol: str, levels: int) -> tuple[Rows, Rows]:
+        """Bids and asks, each (price, quantity) as the venue's text, best first."""
         ...
 
 
