@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from goalkick.common.adapters.bus.memory import MemoryBus, Sink
@@ -106,7 +106,33 @@ def test_an_entry_under_way_is_taken_back_by_the_exit() -> None:
     assert not desk.risk.account.books[BTC].working
 
 
+def test_a_smaller_target_takes_back_an_entry_that_the_position_cannot_be_reduced_by() -> None:
+    desk = Desk()
+    desk.bar(100, 3, 1.0)
+    desk.bar(100, 10, 1.0)
+    assert desk.position == 1
+    said = desk.bar(100, 0, 0.5)
+    assert any(isinstance(event, OrderCancelled) for event in said)
+    assert not any(isinstance(event, OrderApproved) for event in said)
+    for _ in range(3):
+        said = desk.bar(100, 40, 0.5)
+        assert not any(isinstance(event, OrderExpired) for event in said)
+    assert desk.position == Decimal("2.5")
+
+
 @settings(max_examples=200, deadline=None)
+@example(
+    [
+        (100, 0, None),
+        (100, 3, 0.0),
+        (100, 0, 1.0),
+        (100, 0, 0.5),
+        (100, 0, 1.0),
+        (100, 3, None),
+        (100, 40, None),
+        (100, 40, None),
+    ]
+)
 @given(
     st.lists(
         st.tuples(

@@ -312,11 +312,13 @@ class RiskCore:
                 return self._refuse(signal, slot, ZERO, too_small)
             self._settle(signal, book, slot, wanted)
             return ()
-        reducing = expected * missing < 0 and abs(missing) <= abs(expected)
+        reducing = book.reduces(missing)
         refusal = first_refusal(self._proposal(book, missing, reducing))
         if refusal is None:
             self._settle(signal, book, slot, wanted)
             plain = book.wanted and not (self._works or book.worked)
+            if plain and reducing and book.working:
+                plain = book.carries(missing)
             return (
                 (self._approve(signal, book, missing, reducing, signal.reason),)
                 if plain
@@ -343,8 +345,11 @@ class RiskCore:
         if recalled:
             # What was still to be entered is not any more.
             missing = book.whole_lots(book.wanted - book.expected)
-            reducing = _reduces(book.expected, missing)
+            reducing = book.reduces(missing)
             if not missing or first_refusal(self._proposal(book, missing, reducing)) is not None:
+                return recalled
+            if not reducing and any(order not in book.worked for order in way):
+                # What is taken back may trade on its way: what is then lacking is due next time.
                 return recalled
         if turns(self._settings, signal, book, missing, reducing):
             return (*recalled, *self._flatten(signal, book, "flat first, then the other way"))
@@ -489,11 +494,6 @@ class RiskCore:
     def _resumed(self, time_ns: int, reason: str) -> Event:
         scope = self._settings.account
         return TradingResumed(time_ns=time_ns, scope=scope, issuer="risk", reason=reason)
-
-
-def _reduces(expected: Decimal, quantity: Decimal) -> bool:
-    """Whether a signed quantity only brings the expected position nearer to zero."""
-    return expected * quantity < 0 and abs(quantity) <= abs(expected)
 
 
 def _sign(target: float) -> int:

@@ -198,13 +198,30 @@ class Book(msgspec.Struct):
         return [o for o, q in wanted.items() if q * self.position >= ZERO or o in self.worked]
 
     def in_the_way(self, quantity: Decimal) -> list[EventId]:
-        """Worked orders that a signed order cannot stand beside.
+        """Working orders that a signed order cannot stand beside.
 
-        What leaves the position at a stop would leave again what the order leaves, and does not
-        know of what it adds. A bracket stays beside an order that adds to the position.
+        Of those that are worked: what leaves the position at a stop would leave again what the
+        order leaves, and does not know of what it adds. A bracket stays beside an order that adds
+        to the position. Where an order would reduce what is only on its way: all that is.
         """
+        if self.reduces(quantity) and not self.carries(quantity):
+            return [order for order in self.working if order not in self.recalled]
         sign = 1 if quantity > ZERO else -1
         return [o for o, enters in self.worked.items() if enters != sign and o not in self.recalled]
+
+    def carries(self, quantity: Decimal) -> bool:
+        """Whether the position is large enough for a signed order that only reduces it.
+
+        With all that already trades the same way; a venue lets the rest of such an order expire.
+        """
+        same = (working for working in self.working.values() if working * quantity > ZERO)
+        total = sum(same, quantity)
+        return self.position * quantity < ZERO and abs(total) <= abs(self.position)
+
+    def reduces(self, quantity: Decimal) -> bool:
+        """Whether a signed order only brings the expected position nearer to zero."""
+        expected = self.expected
+        return expected * quantity < ZERO and abs(quantity) <= abs(expected)
 
     def drop(self, order: EventId) -> None:
         """An order has ended: nothing of it is working any more."""
