@@ -157,10 +157,19 @@ async def test_c8_bars_are_told_when_the_venue_says_that_they_are_closed() -> No
         assert sum(bar.volume for bar in heard.told(BarClosed)) >= Decimal("0.1")
 
 
-async def test_c8_a_closed_bar_that_the_stream_lost_is_asked_for() -> None:
-    async with lively_venue(seconds=True) as venue, listening(venue, interval="1s") as heard:
+@pytest.mark.parametrize(
+    ("settle", "grace", "dropped"),
+    [("100ms", "200ms", 8), ("2s", "3s", 20)],
+    ids=["before another came", "when another came"],
+)
+async def test_c8_a_closed_bar_that_the_stream_lost_is_asked_for(
+    settle: str, grace: str, dropped: int
+) -> None:
+    options: dict[str, Any] = {"interval": "1s", "settle": settle, "grace": grace}
+    options["patience"] = {"bar": "3s", "trade": None, "quote": None, "book": None, "all": "10s"}
+    async with lively_venue(seconds=True) as venue, listening(venue, **options) as heard:
         await heard.until(lambda: len(heard.told(BarClosed)) > 2)
-        arm(venue, Point.FRAME, "stream:*@kline_1s", Action.DROP, count=8)
+        arm(venue, Point.FRAME, "stream:*@kline_1s", Action.DROP, count=dropped)
         seen = len(heard.told(BarClosed))
         await heard.until(lambda: len(heard.told(BarClosed)) > seen + 2)
         assert bars_are_whole(heard)

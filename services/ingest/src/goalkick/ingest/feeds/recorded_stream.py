@@ -224,7 +224,7 @@ class _Line:
             return
         if "kline" in address.path:
             if _length_ns(query.get("interval", "")) == self._settings.interval:
-                self._take_bars(id_, decoded(frame), now_ns - self._settings.settle)
+                self._take_bars(id_, decoded(frame), now_ns)
         elif "trade" in address.path.lower():
             if self._asked_ns.pop(id_, None) is not None:
                 found = self._intake.trades_in(id_, decoded(frame), now_ns)
@@ -232,11 +232,12 @@ class _Line:
         elif "depth" in address.path or "orderbook" in address.path:
             self._intake.take_book(id_, decoded(frame), now_ns, said)
 
-    def _take_bars(self, id_: InstrumentId, body: Any, closed_ns: int) -> None:
+    def _take_bars(self, id_: InstrumentId, body: Any, now_ns: int) -> None:
         """Takes a page of bars; as long as others follow, the live feed waited for them."""
-        page = self._intake.bars_in(id_, body, closed_ns)
+        page = self._intake.bars_in(id_, body, now_ns)
         pages = self._pages.setdefault(id_, [])
         pages += page
+        closed_ns = self._intake.closed_ns(id_, now_ns)
         if not page or page[-1].time_ns + self._settings.interval > closed_ns:
             self._intake.take_bars(id_, self._pages.pop(id_))
 

@@ -359,8 +359,8 @@ class Intake:
         symbol, interval_ns = self._symbols[id_], settings.interval
         key = "bars", id_
         since_ns = self._bars.known_ns(id_)
-        found: list[BarClosed] = []
-        while since_ns + interval_ns <= self._clock.now_ns() - settings.settle:
+        answers: list[tuple[int, Any]] = []
+        while since_ns + interval_ns <= self.closed_ns(id_, self._clock.now_ns()):
             wanted = min(limit, (self._clock.now_ns() - since_ns) // interval_ns + 1)
             body = await self._requests.ask(
                 partial(
@@ -373,12 +373,10 @@ class Intake:
                     wanted,
                 )
             )
-            closed_ns = self._clock.now_ns() - settings.settle
-            page = [
-                bar for bar in self.bars_in(id_, body, closed_ns) if bar.open_time_ns >= since_ns
-            ]
-            found += page
-            if page:
+            now_ns = self._clock.now_ns()
+            answers.append((now_ns, body))
+            page = self.bars_in(id_, body, now_ns)
+            if page and page[-1].time_ns > since_ns:
                 since_ns = page[-1].time_ns
             elif wanted == limit:
                 # A venue may answer for the span that was asked for alone, and it was empty.
@@ -387,16 +385,27 @@ class Intake:
                 break
         self._errands.succeeded(key)
         self._errands.put_off(key, settings.poll)
-        self._connection.note(lambda *_: self.take_bars(id_, found))
+        if answers:
+            self._connection.note(lambda *_: self._take_answers(id_, answers))
 
-    def bars_in(self, id_: InstrumentId, body: Any, closed_ns: int) -> list[BarClosed]:
-        """The bars of an answer that had closed by then, oldest first.
+    def closed_ns(self, id_: InstrumentId, now_ns: int) -> int:
+        """Up to when an instrument's bars are closed: a later one was told, or it is long ago."""
+        settled_ns, held = now_ns - self._settings.settle, self._held.get(id_)
+        return max(settled_ns, held[-1].open_time_ns) if held else settled_ns
+
+    def bars_in(self, id_: InstrumentId, body: Any, now_ns: int) -> list[BarClosed]:
+        """The bars of an answer that have closed, oldest first.
 
         Raises:
             InvalidDataError: it is no such answer.
         """
+        closed_ns = self.closed_ns(id_, now_ns)
         told = self._parser.bars(id_, body, closed_ns, self._settings.interval)
         return [bar for bar in told if isinstance(bar, BarClosed)]
+
+    def _take_answers(self, id_: InstrumentId, answers: Sequence[tuple[int, Any]]) -> None:
+        # Which of them have closed is looked at in the order of what is heard, as a replay does.
+        self.take_bars(id_, [bar for at, body in answers for bar in self.bars_in(id_, body, at)])
 
     def take_bars(self, id_: InstrumentId, found: Sequence[BarClosed]) -> None:
         """The venue told its bars up to now."""
