@@ -5,6 +5,7 @@ notices within its patience, says so in events and mends itself.
 """
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ async def test_d1_a_list_where_an_object_belongs_is_survived_without_a_new_conne
         assert heard.feed.tally.refused["binance"] == 1
         assert not heard.feed.tally.rebuilt
         assert not heard.told(FeedStale)
+
+
+async def test_a_stall_of_our_own_process_is_not_taken_for_a_venues_silence() -> None:
+    async with lively_venue() as venue, listening(venue) as heard:
+        await settled(venue, heard)
+        for number in range(2, 5):
+            time.sleep(0.7)  # noqa: ASYNC251 - longer than the patience with bars
+            trade(venue)
+            await heard.event(TradePrinted, trade_id=str(number))
+        assert not heard.told(FeedStale)
+        assert not heard.feed.tally.rebuilt
 
 
 @pytest.mark.parametrize("frame", ["{bad", '{"e":"kline","s":"BTCUSDT","k":', "[1,"])

@@ -31,6 +31,14 @@ def test_what_is_heard_is_not_overdue() -> None:
     assert streams.overdue(16) == [BARS]
 
 
+def test_time_in_which_nobody_listened_is_no_silence() -> None:
+    streams = health(silence=60)
+    streams.away(100)
+    assert streams.overdue(110) == []
+    assert streams.overdue(111) == [BARS]
+    assert list(streams.overdue(161)) == [BARS, TRADES, BOOK]
+
+
 def test_everything_is_overdue_when_nothing_is_heard_at_all() -> None:
     streams = health(silence=5)
     streams.heard(TRADES, 1)

@@ -32,6 +32,8 @@ from goalkick.ingest.settings import CcxtSettings
 
 _TICK_S: Final = 0.05
 """Time between two looks at what is late: small beside every patience, large beside its cost."""
+_AWAY_S: Final = 0.25
+"""Between two looks, from when on it was we who did not listen, and no venue that was silent."""
 _ALL_S: Final = 1.0
 """From the first message to the last stream's subscription: a connection more, or two."""
 
@@ -161,9 +163,7 @@ class StreamFeed:
                 news += said.news
             self._note_beginning(lines)
             if due := now_s - self._looked_s >= _TICK_S:
-                self._looked_s = now_s
-                for line in lines:
-                    news += line.intake.tick(self._clock.now_ns())
+                news += self._look(lines, now_s)
             # First what must be known of the events that follow it.
             if news:
                 yield bars.beside(news)
@@ -172,6 +172,17 @@ class StreamFeed:
             if due or bars.changed:
                 for step in self._released(bars, now_s):
                     yield step
+
+    def _look(self, lines: Sequence["_Line"], now_s: float) -> list[Event]:
+        """What is overdue or lacks; were we away ourselves, nobody was silent."""
+        away_s = now_s - self._looked_s if self._looked_s else 0.0
+        self._looked_s = now_s
+        news: list[Event] = []
+        for line in lines:
+            if away_s > _AWAY_S:
+                line.intake.health.away(int((away_s - _TICK_S) * NS_PER_SECOND))
+            news += line.intake.tick(self._clock.now_ns())
+        return news
 
     def _note_beginning(self, lines: Sequence["_Line"]) -> None:
         if not self._begun.is_set() and all(line.heard for line in lines):

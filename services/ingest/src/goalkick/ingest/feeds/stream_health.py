@@ -81,6 +81,14 @@ class Health:
         """The connection is gone; another one is due already."""
         self._since_ns = None
 
+    def away(self, for_ns: int) -> None:
+        """For so long nobody listened here: that was no silence of the venue's."""
+        for line in self._lines.values():
+            line.heard_ns += for_ns
+        self._heard_ns += for_ns
+        if self._since_ns is not None:
+            self._since_ns += for_ns
+
     def rest(self, instrument: InstrumentId, *, resting: bool) -> None:
         """An instrument may be silent, or may not any more."""
         for stream, line in self._lines.items():
