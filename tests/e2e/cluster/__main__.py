@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from tests.e2e.cluster.proof import Proof
+from tests.e2e.cluster.secured import reviewing
 from tests.e2e.cluster.shell import CLUSTER, ROOT, Release, run
 
 ARTIFACTS = ROOT / "dist" / "e2e"
@@ -87,6 +88,10 @@ def clean(release: Release) -> None:
     run(
         CLUSTER, "run", "kubectl", "delete", "namespace", release.namespace,
         "--ignore-not-found", limit_s=180,
+    )  # fmt: skip
+    run(
+        CLUSTER, "run", "kubectl", "delete", "clusterrolebinding", reviewing(release),
+        "--ignore-not-found",
     )  # fmt: skip
     run(CLUSTER, "volume", "--remove", f"data-{release.name}-kafka-0", release.namespace)
 

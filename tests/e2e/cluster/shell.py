@@ -1,10 +1,14 @@
 """kubectl and helm, as a person would use them; every call has an end."""
 
+import contextlib
 import json
+import re
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).parents[3]
@@ -12,6 +16,7 @@ CLUSTER = str(ROOT / "deploy" / "cluster")
 """Points commands at the cluster."""
 
 CHART = ROOT / "deploy" / "helm" / "goalkick"
+STRATEGY_CHART = ROOT / "deploy" / "helm" / "goalkick-strategy"
 
 
 class CommandFailedError(Exception):
@@ -57,12 +62,17 @@ def until(met: Callable[[], bool], what: str, limit_s: float = 60) -> float:
 
 
 class Release:
-    """An installed chart and its pods."""
+    """An installed chart and its pods.
+
+    Attributes:
+        reads_as: variables by which a pod of it comes to the broker as somebody who may read all.
+    """
 
     def __init__(self, name: str, namespace: str) -> None:
         """Installs nothing yet."""
         self.name = name
         self.namespace = namespace
+        self.reads_as: Mapping[str, str] = {}
 
     def kubectl(self, *words: str, stdin: str | None = None, limit_s: float = 120) -> str:
         """kubectl in the release's namespace."""
@@ -96,6 +106,21 @@ class Release:
         where = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:8080/proxy{path}"
         return run(CLUSTER, "run", "kubectl", "get", "--raw", where, limit_s=20)
 
+    def usage(self, since_s: float) -> dict[str, tuple[float, float]]:
+        """Pod -> (processors, MiB of memory), of those measured wholly after a wall time, s."""
+        where = f"/apis/metrics.k8s.io/v1beta1/namespaces/{self.namespace}/pods"
+        said = run(CLUSTER, "run", "kubectl", "get", "--raw", where, limit_s=20)
+        found = {}
+        for pod in json.loads(said)["items"]:
+            at_s = datetime.fromisoformat(pod["timestamp"]).timestamp()
+            if at_s - float(pod["window"].removesuffix("s")) < since_s:
+                continue
+            used = [container["usage"] for container in pod["containers"]]
+            cpu = sum(int(each["cpu"].removesuffix("n")) for each in used) / 1e9
+            memory = sum(int(each["memory"].removesuffix("Ki")) for each in used) / 1024
+            found[pod["metadata"]["name"]] = (cpu, memory)
+        return found
+
     def moment(self, component: str) -> int:
         """How far the copies of a component are: the latest moment of their tasks, UTC ns."""
         moments = [
@@ -107,11 +132,19 @@ class Release:
         ]
         return max(moments, default=-1)
 
-    def python(self, component: str, script: str, *arguments: str, limit_s: float = 180) -> str:
+    def python(
+        self,
+        component: str,
+        script: str,
+        *arguments: str,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        limit_s: float = 180,
+    ) -> str:
         """Runs a script in a pod of a component; its standard output."""
         pod = next(name for name, pod in self.pods(component).items() if is_ready(pod))
+        said = [f"{name}={value}" for name, value in variables.items()]
         return self.kubectl(
-            "exec", "-i", pod, "-c", component, "--", "python", "-", *arguments,
+            "exec", "-i", pod, "-c", component, "--", "env", *said, "python", "-", *arguments,
             stdin=script, limit_s=limit_s,
         )  # fmt: skip
 
@@ -128,6 +161,24 @@ class Release:
                 (folder / f"{name}{'.previous' if before else ''}.log").write_text(said)
         for what in ("pods", "events"):
             (folder / f"{what}.txt").write_text(self.kubectl("get", what, "-o", "wide"))
+
+
+@contextlib.contextmanager
+def forwarded(release: Release, pod: str, port: int, *, local: int = 0) -> Iterator[int]:
+    """A port of a pod on loopback here; any free one unless it is said."""
+    ends = f"{local or ''}:{port}"
+    words = (CLUSTER, "run", "kubectl", "-n", release.namespace, "port-forward", pod, ends)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            # Forwarding from 127.0.0.1:40123 -> 8200
+            told = process.stdout.readline()
+            found = re.search(r"127\.0\.0\.1:(\d+) ->", told)
+            if found is None:
+                raise CommandFailedError(f"port-forward {pod} {ends}: {told or 'ended'}")
+            yield int(found[1])
+        finally:
+            process.terminate()
 
 
 def is_ready(pod: dict[str, Any]) -> bool:
