@@ -1,6 +1,6 @@
 """The feature service as a process: the composition root."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.runtime.service import (
@@ -22,19 +22,28 @@ class FeatureServiceSettings(ServiceSettings):
     feature: FeatureSettings = FeatureSettings()
 
 
-def build(settings: FeatureServiceSettings, around: Surroundings) -> Worker:
-    """The service, not started yet.
+def maker(settings: FeatureSettings) -> Callable[[], FeatureCore]:
+    """What makes the service's cores.
 
     Raises:
         SettingsError: no features are named, or a name is not a feature's.
     """
-    if not settings.feature.features:
+    if not settings.features:
         raise SettingsError(
             "feature.features: expected the names of the features to serve, found none; "
             "`goalkick config features` prints what your strategies and models need"
         )
-    FeatureCore(settings.feature)
-    service = Service("feature", lambda: FeatureCore(settings.feature), renews=True)
+    FeatureCore(settings)
+    return lambda: FeatureCore(settings)
+
+
+def build(settings: FeatureServiceSettings, around: Surroundings) -> Worker:
+    """The service, not started yet.
+
+    Raises:
+        SettingsError: see `maker`.
+    """
+    service = Service("feature", maker(settings.feature), renews=True)
     return core_service(settings, around, service)
 
 

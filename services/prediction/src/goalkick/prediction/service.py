@@ -1,6 +1,6 @@
 """The prediction service as a process: the composition root."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from goalkick.common.runtime.service import (
     ServiceSettings,
@@ -21,20 +21,27 @@ class PredictionServiceSettings(ServiceSettings):
     prediction: PredictionSettings = PredictionSettings()
 
 
-def build(settings: PredictionServiceSettings, around: Surroundings) -> Worker:
-    """The service, not started yet.
+def maker(settings: PredictionSettings) -> Callable[[], PredictionCore]:
+    """What makes the service's cores; loads the models.
 
     Raises:
         InvalidDataError: a model's files are not what they should be.
     """
     models = []
-    if settings.prediction.models:
+    if settings.models:
         from goalkick.prediction.models.onnx import load  # noqa: PLC0415 -- 30 MB, 0.2 s
 
-        models = [load(folder) for folder in settings.prediction.models]
-    service = Service(
-        "prediction", lambda: PredictionCore(settings.prediction, models), renews=True
-    )
+        models = [load(folder) for folder in settings.models]
+    return lambda: PredictionCore(settings, models)
+
+
+def build(settings: PredictionServiceSettings, around: Surroundings) -> Worker:
+    """The service, not started yet.
+
+    Raises:
+        InvalidDataError: see `maker`.
+    """
+    service = Service("prediction", maker(settings.prediction), renews=True)
     return core_service(settings, around, service)
 
 

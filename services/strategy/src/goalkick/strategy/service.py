@@ -1,6 +1,6 @@
 """The strategy service as a process: the composition root."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from goalkick.common.runtime.service import (
     ServiceSettings,
@@ -22,17 +22,26 @@ class StrategyServiceSettings(ServiceSettings):
     strategy: StrategySettings = StrategySettings()
 
 
-def build(settings: StrategyServiceSettings, around: Surroundings) -> Worker:
-    """The service, not started yet.
+def maker(settings: StrategySettings) -> Callable[[], StrategyCore]:
+    """What makes the service's cores.
 
     Raises:
         SettingsError: a strategy or a parameter is unknown.
     """
-    catalogue = discover(settings.strategy.folder)
-    StrategyCore(settings.strategy, catalogue)
+    catalogue = discover(settings.folder)
+    StrategyCore(settings, catalogue)
+    return lambda: StrategyCore(settings, catalogue)
+
+
+def build(settings: StrategyServiceSettings, around: Surroundings) -> Worker:
+    """The service, not started yet.
+
+    Raises:
+        SettingsError: see `maker`.
+    """
     service = Service(
         "strategy",
-        lambda: StrategyCore(settings.strategy, catalogue),
+        maker(settings.strategy),
         deployment=settings.strategy.deployment,
         renews=True,
     )
