@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from goalkick.common.config.types import Settings
 from goalkick.common.strategy import Params
-from goalkick.common.topics import AROUND, SERVICES
+from goalkick.common.topics import AROUND, PARTS, SERVICES
 from tests.architecture.sources import (
     PROJECT,
     ROOT,
@@ -38,9 +38,10 @@ EVERYTHING = [*SOURCES, *(str(p.relative_to(ROOT)) for p in python_files("tests"
 
 
 def test_services_are_the_same_everywhere() -> None:
-    top, middle, bottom = layers()
+    top, fused, middle, bottom = layers()
     assert top == {"embedded"}
-    assert middle == {*SERVICES, *AROUND}
+    assert fused == set(PARTS)
+    assert fused | middle == {*SERVICES, *AROUND}
     assert bottom == {"common"}
     assert {*SERVICES, *AROUND, "embedded"} == FOLDERS
     roots = PROJECT["tool"]["importlinter"]["root_packages"]

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +11,7 @@ from types import ModuleType
 import pytest
 from packaging.requirements import Requirement
 
-from goalkick.common.topics import AROUND, SERVICES
+from goalkick.common.topics import AROUND, PARTS, SERVICES
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "deploy" / "images"
@@ -84,6 +85,19 @@ def test_a_bill_is_the_same_for_the_same_content() -> None:
     assert one["bomFormat"] == "CycloneDX"
     assert [c["purl"] for c in one["components"]] == ["pkg:deb/debian/a@1%2Bb?arch=x"]
     assert bill.bill("risk", "0.2.0", parts)["serialNumber"] != one["serialNumber"]
+
+
+@pytest.mark.parametrize("service", [*SERVICES, *AROUND])
+def test_an_image_is_made_of_its_own_folder_and_of_those_of_its_parts(
+    service: str, tmp_path: Path
+) -> None:
+    folder, projects = tmp_path / "sources", tmp_path / "projects"
+    subprocess.run([IMAGES / "sources", service, folder, projects], cwd=ROOT, check=True)
+    own = {service, *PARTS.get(service, ())}
+    assert {path.name for path in folder.iterdir()} == own
+    assert {str(path.relative_to(projects)) for path in projects.rglob("*.*")} == {
+        f"{name}/pyproject.toml" for name in own
+    }
 
 
 def test_every_service_has_an_image() -> None:

@@ -17,6 +17,7 @@ from goalkick.common.telemetry.names import METRICS
 from goalkick.common.topics import (
     AROUND,
     DEAD_LETTERS,
+    PARTS,
     SERVICES,
     STATE_OF,
     TOPICS,
@@ -225,7 +226,7 @@ def test_the_picture_shows_the_table_of_topics() -> None:
     assert dashed == [topic_name(t.name) for t in TOPICS if t.feedback]
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, *PARTS])
 def test_a_service_says_what_it_hears_and_says(service: str) -> None:
     text = documents()[f"services/{service}/README.md"]
     # Of what ingest may say (trades, quotes, books) it says what its feeds have.
@@ -234,7 +235,7 @@ def test_a_service_says_what_it_hears_and_says(service: str) -> None:
         assert topic.name in text, f"{topic.name} is not in the README of {service}"
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, *PARTS])
 def test_a_service_names_its_settings(service: str) -> None:
     """Every key of the section stands in the README, and every key of its tables is one."""
     text = documents()[f"services/{service}/README.md"].partition("## Settings")[2]

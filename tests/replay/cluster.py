@@ -3,17 +3,19 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from prometheus_client import CollectorRegistry
 
 from goalkick.common.adapters.bus.memory import MemoryBus
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.adapters.log.memory import Broker, MemoryLog
+from goalkick.common.core.fused import FusedCore
 from goalkick.common.core.machine import Core
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
 from goalkick.common.events.order import OrderFilled
+from goalkick.common.events.prediction import ForecastMade
 from goalkick.common.events.signal import Signal
 from goalkick.common.ports.feed import Step
 from goalkick.common.ports.log import Partition
@@ -27,6 +29,7 @@ from goalkick.common.runtime.worker import Worker
 from goalkick.common.telemetry.metrics import Metrics
 from goalkick.common.topics import (
     DEAD_LETTERS,
+    PARTS,
     STATE_OF,
     TOPIC_OF,
     TOPICS,
@@ -46,6 +49,9 @@ from goalkick.strategy.discovery import discover
 from goalkick.strategy.settings import StrategyRun, StrategySettings
 from tests.embedded.recordings import Recorded
 from tests.kafka.platform import DECISIONS
+
+Form = Literal["each", "fused"]
+"""Each service by itself, or those that can be as one."""
 
 FEATURES = FeatureSettings(features=("ema_2", "ema_3", "ema_5", "ema_8", "rsi_5"))
 STRATEGIES = StrategySettings(
@@ -71,11 +77,27 @@ def make_cores(
     }
 
 
-def services(risk: RiskSettings = RISK) -> list[Service]:
+def fused(cores: dict[str, Callable[[], Core]]) -> Service:
+    """Those that can be, as one."""
+    parts = [name for name in PARTS["fused"] if name in cores]
+    unsaid = set() if "prediction" in parts else {TOPIC_OF[ForecastMade].name}
+    return Service(
+        "fused",
+        lambda: FusedCore({name: cores[name]() for name in parts}),
+        renews=True,
+        unsaid=frozenset(unsaid),
+    )
+
+
+def services(risk: RiskSettings = RISK, *, form: Form = "each") -> list[Service]:
     cores = make_cores(risk)
+    flow = (
+        [fused(cores)]
+        if form == "fused"
+        else [Service("feature", cores["feature"]), Service("strategy", cores["strategy"])]
+    )
     return [
-        Service("feature", cores["feature"]),
-        Service("strategy", cores["strategy"]),
+        *flow,
         Service("risk", cores["risk"], awaits_reports, "main"),
         Service("execution", cores["execution"], None, "main", has_working_orders),
     ]
@@ -99,7 +121,7 @@ def embedded(
 def new_broker(partitions: int = 3) -> Broker:
     topics = {t.name: partitions if t.key == "instrument" else t.partitions for t in TOPICS}
     topics |= {
-        t.name: partitions if name in ("feature", "prediction", "strategy") else t.partitions
+        t.name: partitions if name in ("fused", *PARTS["fused"]) else t.partitions
         for name, t in STATE_OF.items()
     }
     return Broker({**topics, DEAD_LETTERS.name: 1})

@@ -13,6 +13,7 @@ from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from tests.embedded.recordings import Recorded
 from tests.replay.cluster import (
+    Form,
     Live,
     Member,
     decided,
@@ -70,13 +71,14 @@ def ids(events: Sequence[object]) -> set[tuple[str, str]]:
     return {(type(event).__name__, event.id) for event in events}  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("form", ["each", "fused"])
 @pytest.mark.parametrize("names", ["A", "ABCD"])
-async def test_decisions_equal_those_of_one_process(names: str) -> None:
+async def test_decisions_equal_those_of_one_process(names: str, form: Form) -> None:
     steps = market(names, 300)
     expected = embedded(steps)
     assert len({type(event).__name__ for event in expected}) >= 6
     broker = new_broker()
-    members = [Member(broker, service, service.name) for service in services()]
+    members = [Member(broker, service, service.name) for service in services(form=form)]
     members.append(Member(broker, Recorded(steps), "ingest"))
     await settled(broker, steps[-1][0].time_ns)
     for member in members:
@@ -105,7 +107,12 @@ class Fate:
 
 
 async def run_with_deaths(
-    names: str, seed: int, deaths: int, copies: int, feed: type[Recorded | Live] = Recorded
+    names: str,
+    seed: int,
+    deaths: int,
+    copies: int,
+    feed: type[Recorded | Live] = Recorded,
+    form: Form = "each",
 ) -> None:
     steps = market(names, 120, seed)
     expected = embedded(steps)
@@ -131,7 +138,7 @@ async def run_with_deaths(
                 await member.log.vanish()
 
     async with asyncio.TaskGroup() as group:
-        for service in services():
+        for service in services(form=form):
             for copy in range(copies):
                 group.create_task(keep_alive(service, f"{service.name}-{copy}"))
         group.create_task(keep_alive(feed(steps), "ingest"))
@@ -141,12 +148,18 @@ async def run_with_deaths(
     assert sorted(decided(broker), key=lambda e: e.id) == sorted(expected, key=lambda e: e.id)
 
 
+@pytest.mark.parametrize("form", ["each", "fused"])
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("copies", [1, 2])
-async def test_deaths_at_any_operation_change_no_decision(seed: int, copies: int) -> None:
-    await run_with_deaths("ABCD", seed, deaths=25, copies=copies)
+async def test_deaths_at_any_operation_change_no_decision(
+    seed: int, copies: int, form: Form
+) -> None:
+    await run_with_deaths("ABCD", seed, deaths=25, copies=copies, form=form)
 
 
+@pytest.mark.parametrize("form", ["each", "fused"])
 @pytest.mark.parametrize("seed", range(6, 10))
-async def test_a_live_feed_that_dies_leaves_no_hole_and_says_nothing_twice(seed: int) -> None:
-    await run_with_deaths("ABCD", seed, deaths=25, copies=1, feed=Live)
+async def test_a_live_feed_that_dies_leaves_no_hole_and_says_nothing_twice(
+    seed: int, form: Form
+) -> None:
+    await run_with_deaths("ABCD", seed, deaths=25, copies=1, feed=Live, form=form)

@@ -5,7 +5,7 @@ import pytest
 from goalkick.common.events.order import OrderIntended, OrderWorked
 from goalkick.risk.settings import RiskSettings
 from tests.embedded.recordings import Recorded
-from tests.replay.cluster import Member, decided, embedded, new_broker, services, settled
+from tests.replay.cluster import Form, Member, decided, embedded, new_broker, services, settled
 from tests.replay.test_cluster_decides_like_one_process import market
 
 RISK = RiskSettings.model_validate(
@@ -33,12 +33,13 @@ def test_a_process_decides_the_same_each_time() -> None:
     assert len({event.client_order_id for event in children}) == len(children) > 50
 
 
+@pytest.mark.parametrize("form", ["each", "fused"])
 @pytest.mark.parametrize("names", ["A", "ABCD"])
-async def test_a_cluster_decides_what_one_process_decides(names: str) -> None:
+async def test_a_cluster_decides_what_one_process_decides(names: str, form: Form) -> None:
     steps = market(names, 150)
     expected = embedded(steps, RISK)
     broker = new_broker()
-    members = [Member(broker, service, service.name) for service in services(RISK)]
+    members = [Member(broker, service, service.name) for service in services(RISK, form=form)]
     members.append(Member(broker, Recorded(steps), "ingest"))
     await settled(broker, steps[-1][0].time_ns)
     for member in members:

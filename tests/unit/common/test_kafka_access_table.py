@@ -29,9 +29,11 @@ from goalkick.common.adapters.log.grants import (
 from goalkick.common.core.errors import SettingsError
 from goalkick.common.topics import (
     DEAD_LETTERS,
+    PARTS,
     SERVICES,
     STATE_OF,
     TOPICS,
+    Topic,
     inputs_of,
     outputs_of,
     signals_of,
@@ -41,6 +43,7 @@ from tests.architecture.sources import ROOT
 
 RENDERED = ROOT / "deploy/k8s/platform/kafka"
 TABLE = access_table()
+FUSED = access_table(fused=True)
 
 
 def things(access: Access, operation: str, resource: str = "topic") -> set[str]:
@@ -51,7 +54,7 @@ def things(access: Access, operation: str, resource: str = "topic") -> set[str]:
     }
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", [*SERVICES, *PARTS])
 def test_a_service_reads_its_inputs_and_its_own_and_writes_its_own(service: str) -> None:
     access = access_of(service)
     outputs = {topic.name for topic in outputs_of(service)}
@@ -70,10 +73,30 @@ def test_each_topic_is_written_by_one(topic: str) -> None:
     assert writers == [next(row.producer for row in TOPICS if row.name == topic)]
 
 
+@pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)
+def test_fused_each_topic_is_written_by_one_too(topic: Topic) -> None:
+    writers = [who for who, access in FUSED.items() if topic.name in things(access, "Write")]
+    assert writers == ["fused" if topic.producer in PARTS["fused"] else topic.producer]
+
+
+def test_the_fused_form_has_the_rights_of_its_parts_and_none_is_left_to_them() -> None:
+    assert not FUSED.keys() & set(PARTS["fused"])
+    assert list(FUSED)[: list(FUSED).index(OPERATOR)] == ["ingest", "fused", "risk", "execution"]
+    parts = [access_of(part) for part in PARTS["fused"]]
+    of_their_own = {state_of(part).name for part in PARTS["fused"]}
+    for operation in ("Read", "Write"):
+        whole = {name for part in parts for name in things(part, operation)} - of_their_own
+        assert things(FUSED["fused"], operation) == whole | {state_of("fused").name}
+    assert {who: FUSED[who] for who in ("ingest", "risk", "execution")} == {
+        who: TABLE[who] for who in ("ingest", "risk", "execution")
+    }
+
+
 @pytest.mark.parametrize("service", STATE_OF)
 def test_snapshots_are_nobody_elses(service: str) -> None:
     state = STATE_OF[service].name
-    users = [who for who, access in TABLE.items() if state in things(access, "Read")]
+    table = FUSED if service in PARTS else TABLE
+    users = [who for who, access in table.items() if state in things(access, "Read")]
     assert users == [service]
 
 

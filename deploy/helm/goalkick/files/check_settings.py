@@ -14,6 +14,7 @@ from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.core.errors import GoalkickError
 from goalkick.common.runtime.service import ServiceSettings
+from goalkick.common.topics import parts_of
 
 
 def check(service: str, file: Path) -> None:
@@ -31,11 +32,9 @@ def check(service: str, file: Path) -> None:
         and one.__module__ == module.__name__
     )
     loaded: Any = load(model, file=file, environ=os.environ, other_sections=SECTIONS).value
-    if service == "strategy":
-        strategy = loaded.strategy
-        module.StrategyCore(strategy, module.discover(strategy.folder))
-    elif service == "feature":
-        module.FeatureCore(loaded.feature)
+    for part in ("feature", "strategy"):
+        if part in parts_of(service):
+            import_module(f"goalkick.{part}.service").maker(getattr(loaded, part))
 
 
 def main() -> None:

@@ -43,6 +43,10 @@ path "transit/encrypt/goalkick-config-limiter" { capabilities = ["update"] }
 path "transit/rewrap/goalkick-config-limiter" { capabilities = ["update"] }
 path "transit/keys/goalkick-config-limiter" { capabilities = ["read"] }
 path "transit/keys/goalkick-config-limiter/rotate" { capabilities = ["update"] }
+path "transit/encrypt/goalkick-config-fused" { capabilities = ["update"] }
+path "transit/rewrap/goalkick-config-fused" { capabilities = ["update"] }
+path "transit/keys/goalkick-config-fused" { capabilities = ["read"] }
+path "transit/keys/goalkick-config-fused/rotate" { capabilities = ["update"] }
 
 # Its own login.
 path "auth/token/lookup-self" { capabilities = ["read"] }

@@ -228,8 +228,14 @@ SERVICES: tuple[str, ...] = (
 )
 """In the order of the flow."""
 
-AROUND: tuple[str, ...] = ("venue", "limiter")
-"""Programs beside the flow: they have no topic."""
+PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"fused": ("feature", "prediction", "strategy")}
+)
+"""Program -> the services that it is, one after another in one process, in the order of the flow.
+Between its parts nothing travels over topics."""
+
+AROUND: tuple[str, ...] = ("venue", "limiter", *PARTS)
+"""Programs beside those of the flow: two that have no topic, and those made of several services."""
 
 TOPIC_OF: Mapping[type[Event], Topic] = MappingProxyType(
     {event: topic for topic in TOPICS for event in topic.events}
@@ -264,14 +270,34 @@ DEAD_LETTERS = InternalTopic(
 )
 
 
+def parts_of(service: str) -> tuple[str, ...]:
+    """The services that a program is: itself alone, or those that it is made of."""
+    return PARTS.get(service, (service,))
+
+
+def reading_of(service: str, topic: Topic) -> Reading | None:
+    """How the copies of `service` share a topic; None where they do not read it."""
+    parts = parts_of(service)
+    if topic.producer in parts:
+        return None
+    return next((topic.consumers[part] for part in parts if part in topic.consumers), None)
+
+
 def inputs_of(service: str) -> tuple[Topic, ...]:
     """The topics that `service` consumes, in order of rank."""
-    return tuple(sorted((t for t in TOPICS if service in t.consumers), key=lambda t: t.rank))
+    return tuple(sorted((t for t in TOPICS if reading_of(service, t)), key=lambda t: t.rank))
+
+
+def inner_of(service: str) -> tuple[Topic, ...]:
+    """The topics whose events one part of `service` says and another hears, in order of rank."""
+    parts = parts_of(service)
+    inner = (t for t in TOPICS if t.producer in parts and not t.consumers.keys().isdisjoint(parts))
+    return tuple(sorted(inner, key=lambda t: t.rank))
 
 
 def outputs_of(service: str) -> tuple[Topic, ...]:
-    """The topics that `service` produces."""
-    return tuple(topic for topic in TOPICS if topic.producer == service)
+    """The topics that `service` produces, what its parts say to each other included."""
+    return tuple(topic for topic in TOPICS if topic.producer in parts_of(service))
 
 
 def dividing_topic(service: str) -> Topic:
@@ -279,7 +305,7 @@ def dividing_topic(service: str) -> Topic:
 
     The first that it shares; ingest, which consumes nothing, divides its own output.
     """
-    shared = [topic for topic in inputs_of(service) if topic.consumers[service] == "shared"]
+    shared = [topic for topic in inputs_of(service) if reading_of(service, topic) == "shared"]
     return shared[0] if shared else outputs_of(service)[0]
 
 
@@ -294,7 +320,7 @@ def _state_topic(service: str) -> InternalTopic:
 
 
 STATE_OF: Mapping[str, InternalTopic] = MappingProxyType(
-    {service: _state_topic(service) for service in SERVICES if service != "ingest"}
+    {service: _state_topic(service) for service in (*SERVICES, *PARTS) if service != "ingest"}
 )
 """Service -> where its snapshots are kept; ingest has none, its output says where it stands."""
 

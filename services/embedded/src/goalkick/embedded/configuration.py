@@ -17,6 +17,7 @@ from goalkick.common.config.types import Settings
 from goalkick.common.ports.model import Model
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.embedded.settings import GoalkickSettings
+from goalkick.fused.settings import FusedSettings
 from goalkick.ingest.settings import IngestSettings
 from goalkick.limiter.settings import LimiterSettings
 from goalkick.venue.settings import VenueSettings
@@ -27,6 +28,7 @@ class PlatformSettings(GoalkickSettings):
 
     ingest: IngestSettings = Field(default_factory=IngestSettings)
     runtime: RuntimeSettings = Field(default_factory=RuntimeSettings)
+    fused: FusedSettings = Field(default_factory=FusedSettings)
     venue: VenueSettings = Field(default_factory=VenueSettings)
     limiter: LimiterSettings = Field(default_factory=LimiterSettings)
     budget: BudgetSettings = Field(default_factory=BudgetSettings)

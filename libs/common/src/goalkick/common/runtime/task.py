@@ -15,6 +15,7 @@ from operator import attrgetter
 
 from goalkick.common.codec import protobuf
 from goalkick.common.core.errors import InvalidDataError, InvariantError
+from goalkick.common.core.fused import hearers_of
 from goalkick.common.core.machine import Core, Handler
 from goalkick.common.events.base import Event
 from goalkick.common.events.control import (
@@ -26,6 +27,7 @@ from goalkick.common.events.control import (
 from goalkick.common.ports.log import Message, Partition
 from goalkick.common.runtime.channel import Channel, Entry
 from goalkick.common.runtime.envelope import envelope
+from goalkick.common.runtime.inside import Inside
 from goalkick.common.runtime.place import BEFORE_ALL, Group, Place
 from goalkick.common.runtime.stage import Stage, stages_of
 from goalkick.common.topics import TOPIC_OF, Topic
@@ -119,6 +121,7 @@ class Task:
         spans: Spans | None = None,
         reports: Awaits | None = None,
         opener: Opener | None = None,
+        inner: Sequence[Topic] = (),
     ) -> None:
         """Puts the parts together.
 
@@ -130,9 +133,12 @@ class Task:
             spans: for traces; None costs nothing.
             reports: for a core with a feedback output: whether it may have something to report.
             opener: for a core that listens to deployments, which may be added and removed.
+            inner: topics that parts of the core hear each other by, in order of rank.
         """
         self._reports = reports
         self._opener = opener
+        self._inside = Inside(inner)
+        self._hearers = hearers_of(core)
         self.core = core
         self.spans = spans
         self.channels: dict[Partition, Channel] = {c.partition: c for c in channels}
@@ -220,7 +226,7 @@ class Task:
         self._catch_up()
         commands = any(channel.head for channel in self._commands)
         owing = any(output.pending for output in self.outputs.values())
-        listens = TimeAdvanced in self.core.handlers
+        listens = TimeAdvanced in self._hearers
         if any(c.head for c in self._synchronised) or not (commands or owing or listens):
             return
         self.unordered = True
@@ -417,10 +423,13 @@ class Task:
             self.unordered = True
         for entry in entries:
             self._handle_entry(entry)
+        # Before anything else, so that nothing is inside when a snapshot is taken.
+        for event, trace in self._inside.take():
+            self._handle(event, trace)
 
     def _say_the_time(self) -> None:
         """Where no input says it in time: else old events would pass for fresh ones."""
-        if TimeAdvanced in self.core.handlers:
+        if TimeAdvanced in self._hearers:
             self._handle(TimeAdvanced(time_ns=self.current, issuer="runtime"), b"")
 
     def _handle_entry(self, entry: Entry) -> None:
@@ -460,15 +469,13 @@ class Task:
             self._out += output.close(group)
 
     def _handle(self, event: Event, trace: bytes) -> None:
-        handler = self.core.handlers.get(type(event))
-        if handler is None:
-            return
-        self.handled += 1
-        if self.spans is None:
-            self._run(handler, event, trace)
-        else:
-            with self.spans(event, trace) as within:
-                self._run(handler, event, within)
+        for hear in self._hearers.get(type(event), ()):
+            self.handled += 1
+            if self.spans is None:
+                self._run(hear, event, trace)
+            else:
+                with self.spans(event, trace) as within:
+                    self._run(hear, event, within)
 
     def _run(self, handler: Handler, event: Event, trace: bytes) -> None:
         try:
@@ -479,10 +486,11 @@ class Task:
         for caused in outputs:
             topic = TOPIC_OF.get(type(caused))
             output = self.outputs.get(topic.name) if topic is not None else None
-            if output is None:
+            if output is not None:
+                output.pending.append((caused, trace))
+            if not self._inside.keep(caused, trace) and output is None:
                 raise InvariantError(
                     f"{type(caused).__name__}: expected an event of "
                     f"{', '.join(self.outputs) or 'no topic'}"
                 )
-            output.pending.append((caused, trace))
             self.caused.append(caused)

@@ -18,9 +18,11 @@ from goalkick.common.topics import (
     TOPIC_OF,
     Topic,
     dividing_topic,
+    inner_of,
     inputs_of,
     outputs_of,
     partition_of,
+    reading_of,
     signals_of,
 )
 
@@ -39,6 +41,8 @@ class Service(msgspec.Struct, frozen=True):
         renews: whether its state follows from what the log holds: a snapshot that other settings
             made is then no reason to stop, but to begin anew.
         looks: what there is to see in its cores, for `/info` and `/metrics`.
+        unsaid: names of topics that are its to write and that it leaves empty: what its parts say
+            to each other and nobody else wants to hear.
     """
 
     name: str
@@ -49,6 +53,7 @@ class Service(msgspec.Struct, frozen=True):
     deployment: str = ""
     renews: bool = False
     looks: Looks = Looks()
+    unsaid: frozenset[str] = frozenset()
 
     @property
     def title(self) -> str:
@@ -77,6 +82,7 @@ def outputs(service: Service) -> Mapping[str, str]:
     return {
         topic.name: signals_of(service.deployment).name if Signal in topic.events else topic.name
         for topic in outputs_of(service.name)
+        if topic.name not in service.unsaid
     }
 
 
@@ -91,7 +97,7 @@ def task_numbers(service: Service, counts: Mapping[str, int]) -> Collection[int]
     own = outputs(service)
     for topic in (*inputs_of(service.name), *outputs_of(service.name)):
         name = own.get(topic.name, topic.name)
-        together = topic.consumers.get(service.name) != "broadcast"
+        together = reading_of(service.name, topic) != "broadcast"
         if together and topic.key == dividing.key and counts.get(name, count) != count:
             raise SettingsError(
                 f"topic {name}: expected {count} partitions like {dividing.name}, "
@@ -114,13 +120,16 @@ def make_task(
         Channel(topic, Partition(topic.name, partition))
         for topic in inputs(service.name, settings)
         for partition in (
-            range(counts[topic.name]) if topic.consumers[service.name] == "broadcast" else (number,)
+            range(counts[topic.name])
+            if reading_of(service.name, topic) == "broadcast"
+            else (number,)
         )
     ]
     own = outputs(service)
     said = [
         Output(topic, Partition(own[topic.name], number), service.title)
         for topic in outputs_of(service.name)
+        if topic.name in own
     ]
     return Task(
         service.make_core(),
@@ -130,6 +139,7 @@ def make_task(
         spans,
         service.reports,
         _opener(service, counts),
+        inner_of(service.name),
     )
 
 

@@ -32,7 +32,7 @@ from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.standing import Standing
 from goalkick.common.runtime.task import Spans, Task
 from goalkick.common.telemetry import traces
-from goalkick.common.topics import DEAD_LETTERS, TOPIC_OF, dividing_topic, state_of
+from goalkick.common.topics import DEAD_LETTERS, TOPIC_OF, dividing_topic, reading_of, state_of
 from goalkick.common.values.time import NS_PER_SECOND
 
 _QUIET_S = 0.05
@@ -386,7 +386,7 @@ class Worker:
                 for task in fresh.values()
                 for partition, channel in task.channels.items()
                 if partition.topic == self._dividing.name
-                and self._dividing.consumers.get(self._service.name) == "shared"
+                and reading_of(self._service.name, self._dividing) == "shared"
             }
         )
 

@@ -42,6 +42,10 @@ Installation = Annotated[
         help="of runtime.kafka.installation [default: what the settings say]",
     ),
 ]
+Fused = Annotated[
+    bool,
+    typer.Option("--fused", help="feature, prediction and strategy run as one service, and user"),
+]
 Cluster = Annotated[
     str, typer.Option("--cluster", metavar="NAME", help="of Strimzi's Kafka resource")
 ]
@@ -60,6 +64,7 @@ def acls(
         ),
     ] = Form.TABLE,
     deployment: Deployments = None,
+    fused: Fused = False,
     installation: Installation = None,
     cluster: Cluster = "kafka",
     apply: Annotated[
@@ -89,7 +94,7 @@ def acls(
     if prune and not apply:
         raise UsageError("--prune: expected it with --apply, found it alone")
     kafka = _settings(config)
-    table = access_table(deployment or ())
+    table = access_table(deployment or (), fused=fused)
     named = installation or kafka.installation
     grants = all_grants(table, named)
     if apply or check:
@@ -117,6 +122,7 @@ def acls(
 def render(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="where users/ is written")],
     deployment: Deployments = None,
+    fused: Fused = False,
     installation: Installation = None,
     cluster: Cluster = "kafka",
 ) -> None:
@@ -124,7 +130,8 @@ def render(
     from goalkick.common.adapters.log.access import access_table
     from goalkick.common.adapters.log.grants import strimzi_files
 
-    made = strimzi_files(access_table(deployment or ()), cluster=cluster, installation=installation)
+    table = access_table(deployment or (), fused=fused)
+    made = strimzi_files(table, cluster=cluster, installation=installation)
     for name, text in made.items():
         path = out / name
         path.parent.mkdir(parents=True, exist_ok=True)

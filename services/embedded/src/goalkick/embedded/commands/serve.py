@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
-from goalkick.common.topics import SERVICES
+from goalkick.common.topics import PARTS, SERVICES
 from goalkick.embedded.commands.grammar import UsageError, nearest
 from goalkick.embedded.commands.options import Config
 
+KNOWN = (*SERVICES, *PARTS)
+
 Service = Annotated[
-    str, typer.Argument(metavar="SERVICE", help=f"one of {', '.join(SERVICES)}", show_default=False)
+    str, typer.Argument(metavar="SERVICE", help=f"one of {', '.join(KNOWN)}", show_default=False)
 ]
 
 
@@ -19,9 +21,9 @@ def serve(service: Service, config: Config = None) -> None:
 
     The same as `python -m goalkick.SERVICE`.
     """
-    if service not in SERVICES:
+    if service not in KNOWN:
         raise UsageError(
-            f"expected one of {', '.join(SERVICES)}, found {service!r}{nearest(service, SERVICES)}"
+            f"expected one of {', '.join(KNOWN)}, found {service!r}{nearest(service, KNOWN)}"
         )
     module = importlib.import_module(f"goalkick.{service}.__main__")
     code = module.main([] if config is None else ["--config", str(config)])

@@ -15,6 +15,7 @@ from goalkick.common.core.errors import SettingsError
 from goalkick.common.events.signal import Signal
 from goalkick.common.topics import (
     DEAD_LETTERS,
+    PARTS,
     SERVICES,
     STATE_OF,
     TOPIC_OF,
@@ -101,7 +102,8 @@ def access_of(service: str, deployment: str = "") -> Access:
     """What a service may do.
 
     Args:
-        service: one of `topics.SERVICES`.
+        service: one of `topics.SERVICES`, or one of `topics.PARTS`: that may do what its parts may,
+            but for reading what they say to each other from outside.
         deployment: its name where there are several; such a one comes from outside, and cannot
             write without end.
     """
@@ -113,16 +115,21 @@ def access_of(service: str, deployment: str = "") -> Access:
     )
 
 
-def access_table(deployments: Iterable[str] = ()) -> Mapping[str, Access]:
+def access_table(deployments: Iterable[str] = (), *, fused: bool = False) -> Mapping[str, Access]:
     """Who -> what they may do: services, and three that are none.
 
     Args:
         deployments: names of strategy services beside the first one.
+        fused: whether the installation runs the fused form: it stands in its parts' stead, so that
+            each topic is written by one.
 
     Raises:
         SettingsError: a deployment's name cannot be one.
     """
-    table = {service: access_of(service) for service in SERVICES}
+    stands_for = PARTS if fused else {}
+    instead = {part: whole for whole, parts in stands_for.items() for part in parts}
+    services = dict.fromkeys(instead.get(service, service) for service in SERVICES)
+    table = {service: access_of(service) for service in services}
     for deployment in sorted(set(deployments) - {""}):
         if not _NAME.fullmatch(deployment):
             raise SettingsError(

@@ -1,0 +1,1 @@
+"""Feature, prediction and strategy as one service: Kafka only before and behind them."""
