@@ -17,6 +17,8 @@ FILE = Path(__file__).parent / "goalkick" / "values.schema.json"
 
 Schema = dict[str, Any]
 
+PROGRAMS = (*SERVICES, *AROUND)
+
 THE_CHARTS = {
     "StrategySettings": ("strategies", "deployment"),
     "RuntimeSettings": ("http",),
@@ -101,7 +103,7 @@ def services() -> Schema:
             **workload(),
         }
     )
-    return known(dict.fromkeys((*SERVICES, *AROUND), one))
+    return known(dict.fromkeys(PROGRAMS, one))
 
 
 def settings() -> tuple[dict[str, Schema], dict[str, Schema]]:
@@ -201,6 +203,7 @@ def values() -> Schema:
                         "replication": {"type": "integer", "minimum": 1, "maximum": 9},
                     }
                 ),
+                "runs": {"type": "array", "uniqueItems": True, "items": {"enum": list(PROGRAMS)}},
                 "defaults": known(workload()),
                 "services": services(),
                 "keda": known(

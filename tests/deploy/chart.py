@@ -19,9 +19,12 @@ import yaml
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "goalkick"
 PRODUCTION = CHART / "values-production.yaml"
+HYBRID = CHART / "values-hybrid.yaml"
 CASES = {
     "defaults": (),
     "production": (PRODUCTION,),
+    "hybrid-home": (HYBRID, CHART / "values-hybrid-home.yaml"),
+    "hybrid-away": (HYBRID, CHART / "values-hybrid-away.yaml"),
     **{file.name.removesuffix("-values.yaml"): (file,) for file in sorted(CHART.glob("ci/*.yaml"))},
 }
 """What is rendered: name -> files of values over the defaults."""

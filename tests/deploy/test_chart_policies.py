@@ -128,6 +128,7 @@ def test_only_ingest_and_execution_reach_the_internet(case: str) -> None:
     ]
     expected = {
         "production": ["goalkick-ingest"],
+        "hybrid-away": ["goalkick-ingest"],
         "secured": ["goalkick-execution", "goalkick-ingest"],
     }
     assert sorted(reaching) == expected.get(case, [])
@@ -137,7 +138,7 @@ def test_only_ingest_and_execution_reach_the_internet(case: str) -> None:
 def test_every_copy_that_trades_has_its_own_lasting_name(case: str) -> None:
     for found in rendered(case):
         name = found["metadata"]["name"].removeprefix("goalkick-")
-        if name in ("feature", "risk", "execution") and found["kind"] == "StatefulSet":
+        if name in ("feature", "fused", "risk", "execution") and found["kind"] == "StatefulSet":
             (container,) = found["spec"]["template"]["spec"]["containers"]
             assert container["env"] == [
                 {

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from goalkick.common.adapters.log.access import access_table, user_name
 from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
 from goalkick.common.config.types import Settings
@@ -22,6 +23,7 @@ from tests.deploy.chart import (
     rendered,
 )
 
+FUSED = "services.fused.enabled=true"
 LIVE = ("config.trading.mode=live", "config.trading.account=main")
 
 
@@ -88,6 +90,8 @@ def test_each_service_understands_what_it_is_told(
         ("kafka.security.authority.secret=ca", "expected none with protocol plaintext"),
         ("services.ingest.persistence.size=1Gi", "expected kind StatefulSet"),
         (",".join(LIVE), "expected tradingKeys.existingSecret"),
+        (f"{FUSED},services.feature.enabled=false", "services.feature.enabled: expected true"),
+        (f"{FUSED},strategies.cross.pods.replicas=2", "strategies.cross.pods: expected none"),
     ],
 )
 def test_a_wrong_value_is_refused_with_a_reason(value: str, reason: str) -> None:
@@ -129,6 +133,57 @@ def test_topics_are_made_for_every_strategy() -> None:
     (container,) = job["spec"]["template"]["spec"]["containers"]
     variables = {one["name"]: one.get("value") for one in container["env"]}
     assert variables["DEPLOYMENTS"] == "cross slow-cross watched"
+
+
+def test_fused_one_workload_stands_for_three_and_holds_their_sections_and_all_strategies() -> None:
+    objects = rendered("fused")
+    kinds = ("Deployment", "StatefulSet")
+    workloads = {o["metadata"]["name"] for o in objects if o["kind"] in kinds}
+    assert workloads == {f"goalkick-{name}" for name in ("ingest", "fused", "risk", "execution")}
+    own = config_of(objects, "fused")
+    assert own.keys() == {"runtime", "feature", "strategy", "fused"}
+    assert own["strategy"].keys() == {"strategies"}
+    assert own["strategy"]["strategies"]["foretold"] == {"strategy": "forecast_threshold"}
+    assert list(own["strategy"]["strategies"]) == ["cross", "foretold"]
+    risk = config_of(objects, "risk")
+    assert risk["runtime"]["deployments"] == [""]
+    assert risk["risk"]["strategies"]["cross"] == {"max_exposure": 0.5, "stage": "paper"}
+
+
+def test_fused_the_workload_is_guarded_as_those_that_it_stands_for() -> None:
+    objects = rendered("fused")
+    names = {(o["kind"], o["metadata"]["name"]) for o in objects}
+    for kind in ("ServiceAccount", "NetworkPolicy", "PodDisruptionBudget", "Service"):
+        assert (kind, "goalkick-fused") in names
+    assert ("HorizontalPodAutoscaler", "goalkick-fused") in names
+    whole = {(o["kind"], o["metadata"]["name"]): o for o in rendered("secured")}
+    own = pod_specs(objects)["StatefulSet/goalkick-fused"]["containers"][0]
+    part = pod_specs(tuple(whole.values()))["StatefulSet/goalkick-feature"]["containers"][0]
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert own[probe] == part[probe]
+    user = config_of(objects, "fused")["runtime"]["kafka"]["username"]
+    assert user in {user_name(who, None) for who in access_table(fused=True)}
+
+
+def test_fused_no_topics_are_made_for_strategies_by_name() -> None:
+    (container,) = named(rendered("fused"), "Job", "goalkick-topics")["spec"]["template"]["spec"][
+        "containers"
+    ]
+    variables = {one["name"]: one.get("value") for one in container["env"]}
+    assert variables["DEPLOYMENTS"] == ""
+
+
+def test_fused_its_settings_are_checked_before_an_upgrade() -> None:
+    job = named(rendered("fused"), "Job", "goalkick-settings")
+    names = [one["name"] for one in job["spec"]["template"]["spec"]["containers"]]
+    assert names == ["execution", "fused", "ingest", "risk"]
+
+
+@pytest.mark.parametrize("forecasts", [True, False])
+def test_fused_without_prediction_it_waits_for_no_forecasts(forecasts: bool) -> None:
+    said = f"services.prediction.enabled={str(forecasts).lower()}"
+    objects = with_values("services.fused.enabled=true", said)
+    assert config_of(objects, "fused")["runtime"]["forecasts"] is forecasts
 
 
 def test_a_service_that_is_off_leaves_nothing() -> None:

@@ -38,12 +38,45 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{ include "goalkick.fullname" .root }}-{{ include "goalkick.title" . }}
 {{- end }}
 
+{{/* The services of the platform, wherever they run, as JSON, {"all": [...]}: fused stands for its parts. */}}
+{{- define "goalkick.platform" -}}
+{{- $all := list }}
+{{- range $component, $service := .Values.services }}
+{{- $inside := and $.Values.services.fused.enabled (has $component (list "feature" "prediction" "strategy")) }}
+{{- if and $service.enabled (not $inside) }}{{ $all = append $all $component }}{{ end }}
+{{- end }}
+{{- dict "all" $all | toJson }}
+{{- end }}
+
+{{/* Those of them that this release runs, as JSON, {"all": [...]}. */}}
+{{- define "goalkick.components" -}}
+{{- $all := list }}
+{{- range (include "goalkick.platform" . | fromJson).all }}
+{{- if or (not $.Values.runs) (has . $.Values.runs) }}{{ $all = append $all . }}{{ end }}
+{{- end }}
+{{- dict "all" $all | toJson }}
+{{- end }}
+
+{{/* Whether this release runs a component: "true" or nothing. */}}
+{{- define "goalkick.here" -}}
+{{- if has .component (include "goalkick.components" .root | fromJson).all }}true{{ end }}
+{{- end }}
+
+{{/* Names of the strategy services that the platform has besides one without a name, with spaces between. */}}
+{{- define "goalkick.deployments" -}}
+{{- if has "strategy" (include "goalkick.platform" . | fromJson).all }}{{ keys .Values.strategies | sortAlpha | join " " }}{{ end }}
+{{- end }}
+
+{{/* What a strategy service is told of a strategy. */}}
+{{- define "goalkick.run" -}}
+{{- omit . "stage" "limits" "pods" | toJson }}
+{{- end }}
+
 {{/* All workloads as JSON, {"all": [{"component": ..., "deployment": ...}]}: a strategy has one each. */}}
 {{- define "goalkick.workloads" -}}
 {{- $all := list }}
-{{- range $component, $service := .Values.services }}
-{{- if not $service.enabled }}
-{{- else if eq $component "strategy" }}
+{{- range $component := (include "goalkick.components" . | fromJson).all }}
+{{- if eq $component "strategy" }}
 {{- range $name, $_ := $.Values.strategies }}
 {{- $all = append $all (dict "component" $component "deployment" $name) }}
 {{- end }}
@@ -114,7 +147,9 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if not (hasKey $said "forecasts") }}{{ $_ := set $ours "forecasts" $values.services.prediction.enabled }}{{ end }}
 {{- if eq .component "risk" }}
 {{- $waited := $said.deployments | default list }}
-{{- if $values.services.strategy.enabled }}{{ $waited = concat (keys $values.strategies | sortAlpha) $waited }}{{ end }}
+{{- if $values.services.fused.enabled }}{{ $waited = prepend $waited "" }}
+{{- else }}{{ $waited = concat (include "goalkick.deployments" .root | splitList " " | compact) $waited }}
+{{- end }}
 {{- $_ := set $ours "deployments" (uniq $waited) }}
 {{- else }}
 {{- $_ := unset $said "deployments" }}
@@ -139,14 +174,21 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- end }}
 {{- if has .component (list "ingest" "execution") }}
 {{- $budget := deepCopy ($config.budget | default dict) }}
-{{- if $values.services.limiter.enabled }}
+{{- if include "goalkick.here" (dict "root" .root "component" "limiter") }}
 {{- $_ := set $budget "limiter" (printf "http://%s-limiter.%s.svc:8095" (include "goalkick.fullname" .root) .root.Release.Namespace) }}
 {{- end }}
 {{- with $budget }}{{ $_ := set $file "budget" . }}{{ end }}
 {{- end }}
 {{- if eq .component "strategy" }}
-{{- $run := omit (index $values.strategies .deployment) "stage" "limits" "pods" }}
+{{- $run := include "goalkick.run" (index $values.strategies .deployment) | fromJson }}
 {{- $own = mergeOverwrite $own (dict "deployment" .deployment "strategies" (dict .deployment $run)) }}
+{{- else if eq .component "fused" }}
+{{- $runs := dict }}
+{{- range $name, $strategy := $values.strategies }}{{ $_ := set $runs $name (include "goalkick.run" $strategy | fromJson) }}{{ end }}
+{{- $_ := set $file "strategy" (mergeOverwrite (deepCopy ($config.strategy | default dict)) (dict "strategies" $runs)) }}
+{{- range $part := list "feature" "prediction" }}
+{{- with index $config $part }}{{ $_ := set $file $part . }}{{ end }}
+{{- end }}
 {{- else if eq .component "limiter" }}
 {{- $own = mergeOverwrite $own (dict "host" "0.0.0.0" "port" 8095 "state" "/var/lib/goalkick/limiter.sqlite") }}
 {{- else if eq .component "venue" }}
