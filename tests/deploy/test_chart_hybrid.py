@@ -196,6 +196,10 @@ def test_what_the_platform_has_does_not_depend_on_what_a_release_runs() -> None:
     assert config_of(away, "risk")["runtime"]["deployments"] == ["cross"]
     home = half_of("hybrid-home")
     assert config_of(home, "execution")["runtime"]["forecasts"] is True
+    alone = half_of("hybrid-away", "paper", "runs={risk}")
+    assert config_of(alone, "risk")["runtime"]["deployments"] == ["cross"]
+    spec = pod_specs(alone)["Job/goalkick-topics"]
+    assert {"name": "DEPLOYMENTS", "value": "cross"} in containers(spec)[0]["env"]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from goalkick.common.events.order import (
     RefusalCode,
 )
 from goalkick.common.ports.feed import Step
-from goalkick.common.topics import SERVICES
+from goalkick.common.topics import PARTS, SERVICES
 from goalkick.common.values.time import NS_PER_SECOND, format_time
 from goalkick.execution.paper import PaperExecution
 from goalkick.execution.settings import ExecutionSettings
@@ -150,6 +150,27 @@ async def test_killing_each_service_changes_no_decision(start: Start) -> None:
     assert_sound(decided)
     assert in_order(decided) == in_order(embedded(config, steps))
     assert min(platform.deaths[name] for name in names) >= 4
+
+
+async def test_fused_and_killed_and_in_two_copies_they_decide_what_one_process_decides(
+    start: Start,
+) -> None:
+    config = settings(4, bars=500, speed=60 * 20)
+    config["runtime"]["log_level"] = "info"
+    steps = steps_of(config)
+    platform = await start(config)
+    platform.start_all([service for service in SERVICES if service not in PARTS["fused"]])
+    platform.start("fused")
+    platform.start("fused", 1)
+    killing = asyncio.create_task(
+        kill_at_random(platform, ["fused-0", "fused-1"], 4, 3, (2.0, 4.0))
+    )
+    await platform.finished(steps[-1][0].time_ns, timeout_s=200)
+    assert killing.done(), "the run was over before everything was killed: make it longer"
+    assert all(platform.worked(f"fused-{copy}") for copy in range(2))
+    decided = await platform.decided()
+    assert_sound(decided)
+    assert in_order(decided) == in_order(embedded(config, steps))
 
 
 async def test_killing_the_broker_changes_no_decision(start: Start, broker: Broker) -> None:

@@ -33,7 +33,7 @@ from goalkick.common.ports.log import Partition, Record
 from goalkick.common.runtime.envelope import envelope, read_event
 from goalkick.common.runtime.place import HEADER, Group, Place, read_place
 from goalkick.common.runtime.settings import KafkaSettings
-from goalkick.common.topics import SERVICES, TOPIC_OF, TOPICS, partition_of
+from goalkick.common.topics import PARTS, SERVICES, TOPIC_OF, TOPICS, partition_of
 from goalkick.common.values.ids import EventId, InstrumentId, StrategyId
 from goalkick.common.values.time import NS_PER_SECOND
 from tests.kafka.cluster import KafkaCluster
@@ -95,7 +95,7 @@ class Platform:
                 async with asyncio.timeout(30):
                     while set(await admin.list_topics()) & set(gone):  # noqa: ASYNC110
                         await asyncio.sleep(0.05)
-            groups = [f"goalkick.{service}" for service in SERVICES]
+            groups = [f"goalkick.{service}" for service in (*SERVICES, *PARTS)]
             with contextlib.suppress(Exception):
                 await admin.delete_consumer_groups(groups)
         finally:
