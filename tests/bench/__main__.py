@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.bench import (
     download,
+    fused,
     in_process,
     live_on_kafka,
     many_instruments,
@@ -26,7 +27,7 @@ from tests.bench.figures import Bench, Figure
 SUITES: dict[str, Sequence[Bench]] = {
     "in process": in_process.BENCHES,
     "market data": (*market_data.BENCHES, *download.BENCHES, *many_instruments.BENCHES),
-    "on kafka": on_kafka.BENCHES,
+    "on kafka": (*on_kafka.BENCHES, *fused.BENCHES),
     "execution": (
         *socket_to_order.BENCHES,
         *many_orders.BENCHES,

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from goalkick.common.events.market import BarClosed
 from goalkick.common.events.order import Fill, OrderIntended
+from goalkick.common.events.signal import Signal
 from goalkick.common.ports.feed import Step
 from goalkick.common.ports.log import Message, Partition
 from goalkick.common.runtime.place import HEADER, Group, read_place
@@ -43,10 +44,10 @@ BUSY, CALM = (5, 10), (50, 200)
 gives enough orders to tell their latency. Throughput takes the second: each order makes risk wait
 for execution's answer, two trips over the broker that a backlog cannot hide."""
 
-BARS, REPORTS = TOPIC_OF[BarClosed], TOPIC_OF[OrderIntended]
+BARS, REPORTS, SIGNALS = TOPIC_OF[BarClosed], TOPIC_OF[OrderIntended], TOPIC_OF[Signal]
 SERVICES = ("feature", "strategy", "risk", "execution")
 
-_INTENDED = b"OrderIntended"
+_INTENDED, _SIGNAL = b"OrderIntended", b".Signal.v1"
 
 
 class Run(NamedTuple):
@@ -55,10 +56,12 @@ class Run(NamedTuple):
     Attributes:
         orders: seconds from a bar to the intent of the order that it led to.
         elapsed: seconds from the first bar to the last report.
+        signals: seconds from a bar to the signal that it led to, where they were watched.
     """
 
     orders: list[float]
     elapsed: float
+    signals: list[float]
 
 
 def pipeline(short: bool) -> Iterable[Figure]:
@@ -135,21 +138,29 @@ def _settings(fast: int, slow: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _services(broker: Broker, pair: tuple[int, int]) -> Iterator[Platform]:
+def _services(
+    broker: Broker,
+    pair: tuple[int, int],
+    services: Sequence[str] = SERVICES,
+    **sections: dict[str, Any],
+) -> Iterator[Platform]:
+    settings = _settings(*pair)
+    for name, more in sections.items():
+        settings[name] = settings.get(name, {}) | more
     with tempfile.TemporaryDirectory() as folder:
-        platform = Platform(broker.bootstrap, Path(folder), _settings(*pair), partitions=1)
+        platform = Platform(broker.bootstrap, Path(folder), settings, partitions=1)
         asyncio.run(platform.make_topics())
-        platform.start_all(SERVICES)
+        platform.start_all(services)
         try:
             yield platform
         finally:
             platform.close()
 
 
-async def _drive(platform: Platform, rows: int, rate: float) -> Run:
+async def _drive(platform: Platform, rows: int, rate: float, *, signals: bool = False) -> Run:
     """Sends bars and watches what becomes of them."""
     producer = bare_hops.producer_for(platform.bootstrap)
-    watch = _Watch(platform)
+    watch = _Watch(platform, signals=signals)
     await producer.start()
     async with watch:
         output = Output(BARS, Partition(BARS.name, 0), "ingest")
@@ -168,23 +179,25 @@ async def _drive(platform: Platform, rows: int, rate: float) -> Run:
         await asyncio.wait_for(watching, 300)
         elapsed = time.monotonic() - began
     await producer.stop()
-    return Run(watch.orders, elapsed)
+    return Run(watch.orders, elapsed, watch.signals)
 
 
 class _Watch:
-    """Reads reports, and notes how long after their bars intents came."""
+    """Reads reports, and notes how long after their bars intents came; signals too, if asked."""
 
-    def __init__(self, platform: Platform) -> None:
+    def __init__(self, platform: Platform, *, signals: bool = False) -> None:
         self._place = TopicPartition(REPORTS.name, partition_of("main", REPORTS.partitions))
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=platform.bootstrap, auto_offset_reset="earliest"
         )
+        self._places = [self._place, *([TopicPartition(SIGNALS.name, 0)] if signals else [])]
         self.sent: dict[int, float] = {}
         self.orders: list[float] = []
+        self.signals: list[float] = []
 
     async def __aenter__(self) -> "_Watch":
         await self._consumer.start()
-        self._consumer.assign([self._place])
+        self._consumer.assign(self._places)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -195,6 +208,12 @@ class _Watch:
         while True:
             batches = await self._consumer.getmany(timeout_ms=500)
             now = time.monotonic()
+            for place in self._places[1:]:
+                for record in batches.get(place, ()):
+                    headers = dict(record.headers)
+                    if headers["ce_type"].endswith(_SIGNAL):
+                        moment = read_place(headers[HEADER]).group.moment
+                        self.signals.append(now - self.sent[moment])
             for record in batches.get(self._place, ()):
                 headers = dict(record.headers)
                 place = read_place(headers[HEADER])

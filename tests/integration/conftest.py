@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from goalkick.common.adapters.log import kafka_acls
-from goalkick.common.adapters.log.access import TOPIC_MAKER, access_table, user_name
+from goalkick.common.adapters.log.access import TOPIC_MAKER, access_of, access_table, user_name
 from goalkick.common.adapters.log.grants import all_grants
 from goalkick.common.adapters.log.kafka_topics import create_topics
 from tests.kafka.broker import BrokerMissingError
@@ -15,7 +15,8 @@ from tests.kafka.cluster import KafkaCluster
 DEPLOYMENT = "guest"
 """A strategy service beside the first one."""
 
-TABLE = access_table([DEPLOYMENT])
+TABLE = {**access_table([DEPLOYMENT]), "fused": access_of("fused")}
+"""Both forms: an installation has the three services or the fused one."""
 INSTALLATIONS = (None, "lab")
 """The tests knock at the second one; the services of the first do their work."""
 

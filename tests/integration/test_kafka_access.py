@@ -28,7 +28,7 @@ from goalkick.common.core.errors import SettingsError, TransientError
 from goalkick.common.events.order import OrderApproved
 from goalkick.common.ports.log import Message, Partition
 from goalkick.common.runtime.settings import KafkaSettings
-from goalkick.common.topics import SERVICES, TOPIC_OF
+from goalkick.common.topics import PARTS, SERVICES, TOPIC_OF
 from tests.integration.conftest import DEPLOYMENT, TABLE
 from tests.kafka.cluster import KafkaCluster
 from tests.kafka.knocking import Visitor, visiting
@@ -40,7 +40,7 @@ DECISIONS = TOPIC_OF[OrderApproved].name
 TOPICS = [topic.name for topic in wanted_topics(KafkaSettings(), [DEPLOYMENT])]
 GROUPS = [right.name for access in TABLE.values() for right in access.rights
           if right.resource == "group"]  # fmt: skip
-ONE_SERVICE = sorted({*SERVICES, f"strategy-{DEPLOYMENT}"})
+ONE_SERVICE = sorted({*SERVICES, *PARTS, f"strategy-{DEPLOYMENT}"})
 
 
 def allowed(who: str, resource: str, name: str, operation: str) -> bool:
@@ -83,7 +83,7 @@ async def test_a_group_is_open_to_whom_the_table_names(
 
 def denials() -> Iterator[tuple[str, str, str]]:
     """What must never be, in words that do not come from the table under test."""
-    for who in ("strategy", f"strategy-{DEPLOYMENT}"):
+    for who in ("strategy", f"strategy-{DEPLOYMENT}", "fused"):
         yield who, "Write", "goalkick.order.decision.v1"
         yield who, "Write", "goalkick.order.report.v1"
         yield who, "Read", "goalkick.order.report.v1"
@@ -96,6 +96,8 @@ def denials() -> Iterator[tuple[str, str, str]]:
     yield f"strategy-{DEPLOYMENT}", "Write", "goalkick.signal.target.v1"
     yield f"strategy-{DEPLOYMENT}", "Read", "goalkick.runtime.strategy_state.v1"
     yield "strategy", "Write", f"goalkick.signal.target.{DEPLOYMENT}.v1"
+    yield "fused", "Read", "goalkick.runtime.strategy_state.v1"
+    yield "fused", "Write", f"goalkick.signal.target.{DEPLOYMENT}.v1"
     yield "prediction", "Write", "goalkick.signal.target.v1"
     yield "feature", "Write", "goalkick.signal.target.v1"
     yield "ingest", "Write", "goalkick.order.decision.v1"

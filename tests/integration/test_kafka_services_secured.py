@@ -4,7 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from goalkick.common.adapters.log import kafka_acls
 from goalkick.common.adapters.log.access import user_name
 from goalkick.common.adapters.log.grants import Grant, all_grants
 from goalkick.common.events.signal import Signal
-from goalkick.common.topics import SERVICES, TOPIC_OF
+from goalkick.common.topics import PARTS, SERVICES, TOPIC_OF
 from tests.integration.conftest import TABLE
 from tests.integration.test_platform_on_kafka import (
     assert_sound,
@@ -28,6 +28,7 @@ from tests.kafka.platform import Platform, kill_at_random
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(300)]
 
+FUSED = ("ingest", "fused", "risk", "execution")
 SIGNALS = TOPIC_OF[Signal].name
 
 
@@ -37,21 +38,22 @@ def denials(secured: KafkaCluster) -> Iterator[list[str]]:
     before = len(secured.said())
     found: list[str] = []
     yield found
-    users = "|".join(user_name(service, None) for service in SERVICES)
+    users = "|".join(user_name(service, None) for service in (*SERVICES, *PARTS))
     found += re.findall(rf"Principal = User:(?:{users}) is Denied.*", secured.said()[before:])
     assert found == []
 
 
-async def test_six_services_with_their_own_rights_decide_what_one_process_decides(
-    secured: KafkaCluster, tmp_path: Path, denials: list[str]
+@pytest.mark.parametrize("services", [SERVICES, FUSED], ids=["six", "fused"])
+async def test_services_with_their_own_rights_decide_what_one_process_decides(
+    secured: KafkaCluster, tmp_path: Path, denials: list[str], services: Sequence[str]
 ) -> None:
     config = settings(4, bars=500, speed=60 * 30)
     steps = steps_of(config)
     platform = Platform(secured.bootstrap, tmp_path, config, cluster=secured)
     try:
         await platform.make_topics()
-        platform.start_all()
-        names = [f"{service}-0" for service in SERVICES]
+        platform.start_all(services)
+        names = [f"{service}-0" for service in services]
         # Who takes up reads snapshots and the ends of its output: that wants rights, too.
         killing = asyncio.create_task(kill_at_random(platform, names, 6, 3, (0.5, 1.5)))
         await platform.finished(steps[-1][0].time_ns, timeout_s=200)

@@ -48,6 +48,17 @@ def test_files_for_strimzi_are_written(capsys: pytest.CaptureFixture[str], tmp_p
     assert "producerByteRate: 1048576" in made["users/goalkick-strategy-guest.yaml"]
 
 
+def test_fused_the_lists_and_users_are_those_of_that_form(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    _, out, _ = run(capsys, "acls", "--fused", "--form", "commands")
+    assert out.splitlines() == command_lines(all_grants(access_table(fused=True)))
+    run(capsys, "render", "--fused", "--out", str(tmp_path))
+    users = {path.stem for path in (tmp_path / "users").iterdir()}
+    assert "goalkick-fused" in users
+    assert not users & {"goalkick-feature", "goalkick-prediction", "goalkick-strategy"}
+
+
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
