@@ -209,11 +209,7 @@ class _Watch:
             batches = await self._consumer.getmany(timeout_ms=500)
             now = time.monotonic()
             for place in self._places[1:]:
-                for record in batches.get(place, ()):
-                    headers = dict(record.headers)
-                    if headers["ce_type"].endswith(_SIGNAL):
-                        moment = read_place(headers[HEADER]).group.moment
-                        self.signals.append(now - self.sent[moment])
+                self._note_signals(batches.get(place, ()), now)
             for record in batches.get(self._place, ()):
                 headers = dict(record.headers)
                 place = read_place(headers[HEADER])
@@ -221,6 +217,13 @@ class _Watch:
                     self.orders.append(now - self.sent[place.group.moment])
                 if place.last and place.group >= Group(moment, 1):
                     return
+
+    def _note_signals(self, records: Iterable[Any], now: float) -> None:
+        for record in records:
+            headers = dict(record.headers)
+            if headers["ce_type"].endswith(_SIGNAL):
+                said = read_place(headers[HEADER]).group.moment
+                self.signals.append(now - self.sent[said])
 
 
 def _messages(output: Output, step: Step) -> list[Message]:
