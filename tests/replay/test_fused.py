@@ -9,17 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from goalkick.common.adapters.log.memory import Broker
+from goalkick.common.codec.protobuf import encode
 from goalkick.common.core.machine import Core
 from goalkick.common.events.base import Event
-from goalkick.common.events.control import Progress
+from goalkick.common.events.control import ControlEvent, DeactivateStrategy, Progress
 from goalkick.common.events.feature import FeatureVector
 from goalkick.common.events.market import BarClosed
 from goalkick.common.events.order import OrderApproved
 from goalkick.common.events.prediction import ForecastMade
 from goalkick.common.events.signal import Signal
 from goalkick.common.ports.feed import Step
-from goalkick.common.ports.log import Partition
-from goalkick.common.runtime.envelope import header_of, last_group, read_event
+from goalkick.common.ports.log import Message, Partition
+from goalkick.common.runtime.envelope import envelope, header_of, last_group, read_event
 from goalkick.common.runtime.place import HEADER, Place, read_place
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.wiring import Service
@@ -139,10 +140,20 @@ def records(broker: Broker, topic: Topic) -> dict[tuple[int, Place], Event]:
 
 
 async def run(
-    flow: Sequence[Service], steps: Sequence[Step], settings: RuntimeSettings = FORECASTING
+    flow: Sequence[Service],
+    steps: Sequence[Step],
+    settings: RuntimeSettings = FORECASTING,
+    command: ControlEvent | None = None,
 ) -> Broker:
-    """What stands on the topics when a flow and the account have done with all steps."""
+    """What stands on the topics when a flow and the account have done with all steps.
+
+    A command is there before the first bar.
+    """
     broker = new_broker()
+    if command is not None:
+        place = Partition(TOPIC_OF[type(command)].name, 0)
+        headers = envelope(command, "test", None, b"")
+        broker.append(Message(place, command.key, encode(command), headers))
     members = [Member(broker, s, s.name, settings=settings) for s in (*flow, *ACCOUNT)]
     members.append(Member(broker, Recorded(steps), "ingest"))
     await settled(broker, steps[-1][0].time_ns)
@@ -164,6 +175,16 @@ async def test_every_record_stands_where_it_stands_without() -> None:
     refused = [record.value for record in one_by_one.records[letters]]
     assert len(refused) > 10
     assert sorted(record.value for record in as_one.records[letters]) == sorted(refused)
+
+
+async def test_a_command_reaches_the_strategies_inside() -> None:
+    steps = market("AB", 60)
+    command = DeactivateStrategy(time_ns=steps[0][0].time_ns, scope="cross", issuer="test")
+    one_by_one = await run(flow_in("each"), steps, RUNTIME, command)
+    as_one = await run(flow_in("fused"), steps, RUNTIME, command)
+    said = records(one_by_one, TOPIC_OF[Signal])
+    assert {event.strategy for event in said.values() if isinstance(event, Signal)} == {"reversion"}
+    assert records(as_one, TOPIC_OF[Signal]) == said
 
 
 async def test_what_stays_inside_can_be_left_unsaid() -> None:
