@@ -232,7 +232,7 @@ PARTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"fused": ("feature", "prediction", "strategy")}
 )
 """Program -> the services that it is, one after another in one process, in the order of the flow.
-Between its parts nothing travels over topics."""
+Its parts hear each other without topics."""
 
 AROUND: tuple[str, ...] = ("venue", "limiter", *PARTS)
 """Programs beside those of the flow: two that have no topic, and those made of several services."""

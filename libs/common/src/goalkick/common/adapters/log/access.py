@@ -102,8 +102,8 @@ def access_of(service: str, deployment: str = "") -> Access:
     """What a service may do.
 
     Args:
-        service: one of `topics.SERVICES`, or one of `topics.PARTS`: that may do what its parts may,
-            but for reading what they say to each other from outside.
+        service: one of `topics.SERVICES`, or one of `topics.PARTS`, which may do what its parts
+            may, with one group and one state of its own.
         deployment: its name where there are several; such a one comes from outside, and cannot
             write without end.
     """
