@@ -16,7 +16,16 @@ import msgspec
 
 from tests.faults.campaign import AT_ONCE, Play, failure, play
 from tests.faults.lives import DESK, SERVICE
-from tests.faults.named import BY_SEED, EVERY_FAULT, EVERY_POINT, FOUND, HALTS, LEAVES, STOPS
+from tests.faults.named import (
+    BY_SEED,
+    EVERY_FAULT,
+    EVERY_POINT,
+    FOUND,
+    HALTS,
+    LEAVES,
+    STOPS,
+    WORKED,
+)
 from tests.faults.report import report_of, show
 from tests.faults.scenario import Scenario, make
 from tests.faults.service_trial import service_play
@@ -81,7 +90,7 @@ def _campaign(options: argparse.Namespace, module: str, trial: Play) -> int:
 
 
 def _named(on: str) -> Sequence[Scenario]:
-    common = (*EVERY_FAULT, *EVERY_POINT, *STOPS, *HALTS, *FOUND, *map(make, BY_SEED))
+    common = (*EVERY_FAULT, *EVERY_POINT, *STOPS, *HALTS, *WORKED, *FOUND, *map(make, BY_SEED))
     return (*common, *LEAVES) if on == "kafka" else common
 
 

@@ -8,6 +8,7 @@ true.
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from importlib import import_module
 from typing import Any, Final, cast
 
@@ -71,6 +72,18 @@ At = Callable[[str, str], None]
 
 def nowhere(point: str, handle: str) -> None:
     """Stops at no point."""
+
+
+def rules_of(instrument: InstrumentId) -> Instrument:
+    """The exchange's rules, as far as somebody must keep to them who cuts an order."""
+    return Instrument(
+        id=instrument,
+        base="BTC",
+        quote="USDT",
+        tick_size=Decimal("0.01"),
+        lot_size=Decimal("0.00001"),
+        min_notional=Decimal(5),
+    )
 
 
 def quick_settings(venue: str, endpoint: str, **changes: Any) -> ExecutionSettings:
@@ -221,7 +234,7 @@ class Desk:
 
     async def _begin(self) -> None:
         self.core.open(await self.venue.holdings())
-        rules = Instrument(id=self._instrument, base="BTC", quote="USDT")
+        rules = rules_of(self._instrument)
         listed = InstrumentListed(time_ns=1, instrument=self._instrument, rules=rules)
         self.core.handlers[InstrumentListed](listed)
         self._carry_out(())

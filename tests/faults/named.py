@@ -5,6 +5,7 @@ from typing import Final
 
 from tests.faults.scenario import (
     FAULTS,
+    OF_CHILDREN,
     POINTS,
     Act,
     Await,
@@ -69,8 +70,24 @@ def case(name: str, *acts: Act) -> Scenario:
     return Scenario(name=name, seed=1, acts=acts)
 
 
+def worked(point: str, fault: str = "") -> Scenario:
+    """An order that an algo works, its first child killed at a point, under a fault."""
+    acts: list[Act] = [
+        Kill(0, point, 0.05),
+        *([Upset(fault, 0.6)] if fault else []),
+        Place("worked", "buy", SOME),
+        Await(0, "ended"),
+        Place("worked", "sell", SOME),
+        Await(1, "traded"),
+        Cancel(1),
+        Await(1, "ended"),
+    ]
+    return Scenario(name=f"worked, {point}, fault {fault or 'none'}", seed=1, acts=tuple(acts))
+
+
 EVERY_FAULT: Final = tuple(map(under, FAULTS))
 EVERY_POINT: Final = tuple(killed(point) for point in POINTS)
+WORKED: Final = tuple(worked(point, fault) for point in OF_CHILDREN for fault in ("", "F4", "F8"))
 
 STOPS: Final = (
     case(

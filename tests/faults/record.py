@@ -12,11 +12,12 @@ from goalkick.common.events.order import (
     OrderFilled,
     OrderRejected,
     OrderReport,
+    OrderWorked,
 )
 from goalkick.common.values.ids import EventId, client_order_id
 from goalkick.execution.order_state import OrderStatus
 
-ENDS = (OrderFilled, OrderCancelled, OrderExpired, OrderRejected)
+ENDS = (OrderFilled, OrderCancelled, OrderExpired, OrderRejected, OrderWorked)
 """The reports with which an order ends."""
 _DOUBT = (OrderStatus.UNKNOWN, OrderStatus.INTENDED)
 
@@ -94,6 +95,14 @@ class Record:
             event
             for event in self.reports.values()
             if isinstance(event, OrderReport) and client_order_id(event.order) == handle
+        ]
+
+    def about(self, order: EventId) -> list[OrderReport]:
+        """What was reported about an order and its children, in order."""
+        return [
+            event
+            for event in self.reports.values()
+            if isinstance(event, OrderReport) and order in (event.order, event.parent)
         ]
 
     def ended(self, handle: str) -> bool:

@@ -18,6 +18,8 @@ BEFORE_ACK: Final = "before ack"
 """The venue has the order and has not answered: the venue itself knows when that is."""
 POINTS: Final = (*DESK_POINTS[:4], BEFORE_ACK, *DESK_POINTS[4:])
 """Where a desk can be killed, in the order in which an order passes them."""
+OF_CHILDREN: Final = ("after intent", "before send", "after send", BEFORE_ACK, "after ack")
+"""Those of them that a child order passes in any case."""
 
 ELSEWHERE: Final = frozenset({"F5", "F5-reset", "F9", "F9-stale", "F9-repeat", "F10", "F10-5xx"})
 """Faults that cannot touch a desk: orders go over REST, and it listens to no market data."""
@@ -43,10 +45,10 @@ _OF_ORDERS: Final = ("F3", "F4", "F6", "F7", "F8", "F15", "F16", "F19", "F20", "
 _OF_FRAMES: Final = frozenset({"F6", "F7", "F19", "F19-list", "F19-event"})
 """These strike one frame; some of the first ones are let pass."""
 
-Kind = Literal["market", "sweep", "rest", "cross", "refused", "stop"]
+Kind = Literal["market", "sweep", "rest", "cross", "refused", "stop", "worked"]
 """`market` trades at once, `sweep` at several prices, `rest` waits inside the spread, `cross`
 trades in part and waits with the rest, `refused` is too small for the venue, `stop` waits for a
-price that is a level away."""
+price that is a level away, `worked` is cut by an algo into child orders over a while."""
 Reach = Literal["intended", "known", "traded", "ended"]
 """Until the desk has said that it will place an order, knows that the venue has it, has a trade of
 it, knows that it has ended."""
@@ -115,7 +117,7 @@ class Kill(msgspec.Struct, frozen=True, tag="kill"):
     """The desk is killed at a point of an order, if that is reached.
 
     Attributes:
-        order: which, placed already or the next one.
+        order: which, placed already or the next one; of one that is worked, its first child.
         point: one of `POINTS`.
         down_s: seconds until it is started again.
     """
@@ -156,6 +158,11 @@ class Scenario(msgspec.Struct, frozen=True, kw_only=True):
     acts: tuple[Act, ...]
     lively: bool = False
 
+    def kind(self, order: int) -> Kind | None:
+        """The kind of an order by its number; None: it is never placed."""
+        kinds = [act.kind for act in self.acts if isinstance(act, Place)]
+        return kinds[order] if order < len(kinds) else None
+
 
 def make(seed: int) -> Scenario:
     """The scenario of a seed. Neighbouring seeds go through all faults and all kill points."""
@@ -192,6 +199,7 @@ class _Maker:
         for each in by_order:
             self._live_through(each)
         self._go_further(random.Random(f"further {self._seed}"))
+        self._work(random.Random(f"worked {self._seed}"))
         return Scenario(
             name=f"seed {self._seed}",
             seed=self._seed,
@@ -266,6 +274,28 @@ class _Maker:
             if chance.random() < 0.4:
                 self._acts += together(Upset(chance.choice(FAULTS), 0.5))
             self._acts += (Halt(), Await(self._orders - 1, "ended"))
+
+    def _work(self, chance: random.Random) -> None:
+        """An order that an algo works, killed, upset, cancelled or halted on its way."""
+        if chance.random() > 0.3:
+            return
+        number = self._orders
+        self._orders += 1
+        if chance.random() < 0.5:
+            point = chance.choice(OF_CHILDREN)
+            self._acts.append(Kill(number, point, round(chance.uniform(0, 0.3), 3)))
+        if chance.random() < 0.5:
+            self._acts += together(Upset(chance.choice(FAULTS), round(chance.uniform(0.1, 1.2), 2)))
+        side: Literal["buy", "sell"] = chance.choice(("buy", "sell"))
+        self._acts.append(Place("worked", side, Decimal(chance.randint(1000, 20_000)) / 100_000))
+        fates: tuple[tuple[Act, ...], ...] = (
+            (Await(number, "traded"), Cancel(number)),
+            (Cancel(number),),
+            (Await(number, "traded"), Halt()),
+            (),
+            (),
+        )
+        self._acts += (*chance.choice(fates), Await(number, "ended"))
 
     def _point(self) -> str:
         """Counted through over the seeds, so that each point gets its share."""

@@ -47,12 +47,11 @@ from goalkick.common.topics import (
     partition_of,
 )
 from goalkick.common.values.ids import EventId, InstrumentId, client_order_id
-from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO
 from goalkick.execution.order_state import OrderStatus
 from goalkick.venue.server import VenueServer
 from tests.faults.campaign import Play
-from tests.faults.desk import ACCOUNT, PAIR, QUICK
+from tests.faults.desk import ACCOUNT, PAIR, QUICK, rules_of
 from tests.faults.lives import Life, Nursery
 from tests.faults.market import box_settings
 from tests.faults.messages import Books, FromDesk, Opened
@@ -222,7 +221,7 @@ class ServiceTrial(Trial):
     async def _list(self) -> None:
         """Ingest says which instrument there is; nobody else needs it here."""
         instrument = InstrumentId(f"{self._venue}:{PAIR}")
-        rules = Instrument(id=instrument, base="BTC", quote="USDT")
+        rules = rules_of(instrument)
         listed = InstrumentListed(time_ns=1, instrument=instrument, rules=rules)
         await self._say(listed, "ingest", Group(1, 1))
 

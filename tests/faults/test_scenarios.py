@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from tests.faults.campaign import failures, play
-from tests.faults.named import BY_SEED, FOUND, HALTS, STOPS, killed, under
-from tests.faults.scenario import FAULTS, HALT, POINTS, TOUCH, Scenario, make
+from tests.faults.named import BY_SEED, FOUND, HALTS, STOPS, WORKED, killed, under
+from tests.faults.scenario import FAULTS, HALT, OF_CHILDREN, POINTS, TOUCH, Scenario, make
 from tests.faults.trial import Outcome
 
 pytestmark = pytest.mark.timeout(900)
@@ -48,6 +48,17 @@ async def test_a_kill_at_any_point_neither_repeats_nor_loses_an_order(venue: str
     outcomes = await assert_true(scenarios, [venue])
     reached = {point for each in outcomes for point in each.record.kills}
     assert reached == set(POINTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("venue", ["binance", "bybit"])
+async def test_children_of_an_algo_are_placed_once_each_and_no_more_than_approved(
+    venue: str,
+) -> None:
+    outcomes = await assert_true(WORKED, [venue])
+    assert {point for each in outcomes for point in each.record.kills} == set(OF_CHILDREN)
+    # Beside the last one, which has to trade, each of both orders has had a child or more.
+    assert sum(each.orders for each in outcomes) > 3 * len(outcomes)
 
 
 @pytest.mark.slow

@@ -7,7 +7,14 @@ import pytest
 
 from goalkick.common.codec.json import to_line
 from goalkick.common.events.base import Event, Side
-from goalkick.common.events.order import OrderApproved, OrderFilled, OrderRejected
+from goalkick.common.events.order import (
+    AlgoOrder,
+    OrderApproved,
+    OrderFilled,
+    OrderIntended,
+    OrderRejected,
+    OrderWorked,
+)
 from goalkick.common.values.ids import (
     AccountId,
     ClientOrderId,
@@ -16,12 +23,15 @@ from goalkick.common.values.ids import (
     StrategyId,
     client_order_id,
 )
+from goalkick.common.values.money import ZERO
+from goalkick.execution.algos.model import child_order_id
 from goalkick.venue.engine.exchange import Exchange
 from goalkick.venue.engine.model import Kind, Listing, NewOrder
 from goalkick.venue.engine.model import Side as VenueSide
 from tests.faults.desk import ACCOUNT, BTC, PAIR
 from tests.faults.messages import Books
 from tests.faults.record import Record
+from tests.faults.trial import worked
 from tests.faults.verdict import judge
 
 ORDER = EventId("0" * 32)
@@ -50,7 +60,7 @@ def _new(side: VenueSide, quantity: Decimal, handle: str) -> NewOrder:
     )
 
 
-def _approved() -> OrderApproved:
+def _approved(algo: AlgoOrder | None) -> OrderApproved:
     return OrderApproved(
         time_ns=1,
         account=AccountId(ACCOUNT),
@@ -61,6 +71,7 @@ def _approved() -> OrderApproved:
         instrument=BTC,
         side=Side.BUY,
         quantity=ONE,
+        algo=algo,
     )
 
 
@@ -88,10 +99,15 @@ TRUE = Books(CASH - 100, Decimal("0.999"))
 UNTOUCHED = Books(CASH, Decimal(0))
 
 
-def _findings(exchange: Exchange, *told: Event, books: Books | None = TRUE) -> list[str]:
+def _findings(
+    exchange: Exchange,
+    *told: Event,
+    books: Books | None = TRUE,
+    algo: AlgoOrder | None = None,
+) -> list[str]:
     record = Record()
     record.told([to_line(event) for event in told], {})
-    found = judge(exchange.ledger(), [_approved()], record, books, "binance")
+    found = judge(exchange.ledger(), [_approved(algo)], record, books, "binance")
     return sorted({finding.fault for finding in found})
 
 
@@ -148,6 +164,75 @@ def test_notices_an_order_with_two_ends(exchange: Exchange) -> None:
 def test_notices_cash_or_a_position_that_differs(exchange: Exchange, books: Books) -> None:
     _buy(exchange, client_order_id(ORDER))
     assert _findings(exchange, FILLED, books=books) == ["difference"]
+
+
+CHILD = child_order_id(ORDER, 0)
+INTENDED = OrderIntended(
+    time_ns=1,
+    account=AccountId(ACCOUNT),
+    order=CHILD,
+    instrument=InstrumentId(BTC),
+    client_order_id=client_order_id(CHILD),
+    parent=ORDER,
+)
+CHILD_FILLED = msgspec.structs.replace(FILLED, order=CHILD, parent=ORDER)
+WORKED = OrderWorked(
+    time_ns=2,
+    account=AccountId(ACCOUNT),
+    order=ORDER,
+    instrument=InstrumentId(BTC),
+    strategy=StrategyId("s"),
+    algo="twap",
+    side=Side.BUY,
+    fees={},
+    started_ns=1,
+    duration_ns=1,
+    children=1,
+    leftover_reason="nothing",
+    emulated=False,
+    quantity=ONE,
+    filled=ONE,
+    arrival_price=ZERO,
+    end_price=ZERO,
+    execution_cost=ZERO,
+    opportunity_cost=ZERO,
+    shortfall=ZERO,
+    shortfall_bps=ZERO,
+    volume=ZERO,
+    leftover=ZERO,
+    exit_filled=ZERO,
+    unprotected=ZERO,
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ([INTENDED, CHILD_FILLED, WORKED], []),
+        ([INTENDED, CHILD_FILLED], ["lost"]),
+        ([INTENDED, WORKED], ["lost"]),
+        ([WORKED], ["difference", "lost"]),
+        (
+            [INTENDED, CHILD_FILLED, msgspec.structs.replace(WORKED, filled=Decimal("0.5"))],
+            ["difference"],
+        ),
+    ],
+    ids=["all is well", "no end", "no end of a child", "a child of nobody's", "another sum"],
+)
+def test_judges_an_order_that_is_worked_by_its_children(
+    exchange: Exchange, told: list[Event], found: list[str]
+) -> None:
+    _buy(exchange, client_order_id(CHILD))
+    books = TRUE if INTENDED in told else UNTOUCHED
+    assert _findings(exchange, *told, books=books, algo=worked()) == found
+
+
+def test_notices_children_that_trade_more_than_was_approved(exchange: Exchange) -> None:
+    second = child_order_id(ORDER, 1)
+    _buy(exchange, client_order_id(CHILD))
+    _buy(exchange, client_order_id(second))
+    other = msgspec.structs.replace(INTENDED, order=second, client_order_id=client_order_id(second))
+    assert "duplicate" in _findings(exchange, INTENDED, other, CHILD_FILLED, WORKED, algo=worked())
 
 
 def test_notices_a_desk_that_does_not_answer(exchange: Exchange) -> None:

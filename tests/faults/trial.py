@@ -6,6 +6,7 @@ is to trade, and the desk's books are to be those of the exchange.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import msgspec
 
 from goalkick.common.codec.json import to_line
+from goalkick.common.config.algos import PARAMS
 from goalkick.common.events.base import Side
 from goalkick.common.events.control import TradingHalted
 from goalkick.common.events.order import (
+    AlgoOrder,
     CancelRequested,
     Fill,
     OrderApproved,
@@ -31,11 +34,13 @@ from goalkick.common.values.ids import (
     client_order_id,
     derive_id,
 )
+from goalkick.common.values.time import NS_PER_SECOND
+from goalkick.execution.algos.model import child_order_id
 from goalkick.venue.server import VenueServer
 from tests.faults import scenario as acts
 from tests.faults.desk import ACCOUNT, PAIR, Decision
 from tests.faults.lives import Life, Nursery
-from tests.faults.market import Market, box_settings
+from tests.faults.market import PRICE, Market, box_settings
 from tests.faults.messages import (
     AskBooks,
     Begin,
@@ -52,7 +57,7 @@ from tests.faults.messages import (
 )
 from tests.faults.record import Record
 from tests.faults.scenario import BEFORE_ACK, Act, Scenario
-from tests.faults.verdict import Finding, judge
+from tests.faults.verdict import Finding, handles_of, judge
 
 BOUND_S = 15.0
 """Within this an order has to end once nothing is upset and the desk runs."""
@@ -150,7 +155,7 @@ class Trial:
         findings += [Finding("crash", text) for text in self._crashes]
         ledger = self._server.exchange.ledger()
         findings += judge(ledger, self._orders, self._record, self._books, self._venue)
-        ours = {client_order_id(each.order) for each in self._orders}
+        ours = handles_of(self._orders, self._record)
         account = ledger.accounts[ACCOUNT]
         return Outcome(
             scenario=self._scenario,
@@ -280,7 +285,13 @@ class Trial:
                 self._arm_kill(act)
 
     def _approve(
-        self, side: Side, quantity: Decimal, price: Decimal | None, *, stop: bool = False
+        self,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal | None,
+        *,
+        stop: bool = False,
+        algo: AlgoOrder | None = None,
     ) -> OrderApproved:
         order = derive_id(f"trial {self._scenario.seed}|{len(self._orders)}", "order")
         approved = OrderApproved(
@@ -296,6 +307,7 @@ class Trial:
             kind=_kind(price, stop=stop),
             limit_price=None if stop else price,
             stop_price=price if stop else None,
+            algo=algo,
         )
         self._orders.append(approved)
         self._inputs.append(approved)
@@ -304,6 +316,9 @@ class Trial:
 
     def _place(self, act: acts.Place) -> None:
         side = Side(act.side)
+        if act.kind == "worked":
+            self._approve(side, act.quantity, None, algo=worked())
+            return
         price, quantity = self._market.price(act.kind, side, act.quantity)
         self._approve(side, quantity, price, stop=act.kind == "stop")
 
@@ -347,6 +362,8 @@ class Trial:
 
     def _arm_kill(self, act: acts.Kill) -> None:
         order = derive_id(f"trial {self._scenario.seed}|{act.order}", "order")
+        if self._scenario.kind(act.order) == "worked":
+            order = child_order_id(order, 0)
         stop = Stop(act.point, client_order_id(order))
         self._stops.append(stop)
         self._down_s[stop] = act.down_s
@@ -375,7 +392,7 @@ class Trial:
 
     def _reached(self, number: int, reach: acts.Reach) -> bool:
         handle = self._orders[number].client_order_id
-        reports = self._record.of(handle)
+        reports = self._record.about(self._orders[number].order)
         if self._record.ended(handle):
             return True
         match reach:
@@ -447,7 +464,7 @@ class Trial:
             self._open
             and self._sent == len(self._inputs)
             and not self._record.in_doubt()
-            and (all(self._record.of(each.client_order_id) for each in self._orders))
+            and (all(self._record.about(each.order) for each in self._orders))
         )
 
     def _all_ended(self) -> bool:
@@ -464,6 +481,17 @@ class Trial:
                     self._changed.clear()
                     await self._changed.wait()
         return reached()
+
+
+def worked() -> AlgoOrder:
+    """Three slices over a while; what is left then is traded at once."""
+    params = PARAMS["twap"].model_validate({"slices": 3, "jitter": 0, "finish": "market"})
+    return AlgoOrder(
+        name="twap",
+        params=params.model_dump_json(),
+        arrival_price=PRICE,
+        end_ns=time.time_ns() + 3 * NS_PER_SECOND // 2,
+    )
 
 
 def _kind(price: Decimal | None, *, stop: bool) -> OrderKind:

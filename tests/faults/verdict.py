@@ -21,9 +21,11 @@ from goalkick.common.events.order import (
     OrderCancelled,
     OrderExpired,
     OrderFilled,
+    OrderIntended,
     OrderRejected,
 )
 from goalkick.common.values.money import ZERO
+from goalkick.execution.venues.dialect import OURS
 from goalkick.venue.engine.ledger import AccountLedger, Ledger
 from goalkick.venue.engine.model import Fill as VenueFill
 from goalkick.venue.engine.model import Order, Status
@@ -71,8 +73,13 @@ def judge(
     account = ledger.accounts[ACCOUNT]
     findings: list[Finding] = []
     for order in approved:
-        findings += _judge_order(order, account, record, venue)
-    fills = _ours(account, approved)
+        judged = _judge_order if order.algo is None else _judge_worked
+        findings += judged(order, account, record, venue)
+    handles = handles_of(approved, record)
+    told_of = {order.client_order_id for order in account.orders}
+    if unknown := {each for each in told_of if each.startswith(OURS)} - handles:
+        findings.append(Finding("lost", f"nobody reported {sorted(unknown)}"))
+    fills = [fill for fill in account.fills if fill.client_order_id in handles]
     findings += _judge_books(account, fills, books)
     findings += _judge_balances(account)
     if ledger.deposited() != ledger.held():
@@ -102,6 +109,44 @@ def _judge_order(
         for fill in order.fills
     }
     yield from _judge_fills(handle, reports, numbered)
+
+
+def handles_of(approved: Sequence[OrderApproved], record: Record) -> set[str]:
+    """Client order ids of orders, and of the children that were reported of them."""
+    return {order.client_order_id for order in approved} | {
+        each.client_order_id for order in approved for each in _children(order, record)
+    }
+
+
+def _children(approved: OrderApproved, record: Record) -> list[OrderIntended]:
+    reports = record.about(approved.order)
+    return [event for event in reports if isinstance(event, OrderIntended) and event.parent]
+
+
+def _judge_worked(
+    approved: OrderApproved, account: AccountLedger, record: Record, venue: str
+) -> Iterable[Finding]:
+    """Each child as any order, and all together against what was approved and what was told."""
+    children = _children(approved, record)
+    for child in children:
+        yield from _judge_order(
+            msgspec.structs.replace(
+                approved, order=child.order, client_order_id=child.client_order_id
+            ),
+            account,
+            record,
+            venue,
+        )
+    handles = {child.client_order_id for child in children}
+    executed = sum((o.executed for o in account.orders if o.client_order_id in handles), ZERO)
+    name = approved.client_order_id
+    if executed > approved.quantity:
+        yield Finding("duplicate", f"{name}: {executed} of {approved.quantity} executed")
+    ends = [event for event in record.of(name) if isinstance(event, ENDS)]
+    if not ends:
+        yield Finding("lost", f"{name}: no end was reported of what an algo works")
+    elif getattr(ends[-1], "filled", ZERO) != executed:
+        yield Finding("difference", f"{name}: {executed} executed, reported was {ends[-1]}")
 
 
 def _judge_end(end: Event, found: Sequence[Order]) -> Iterable[Finding]:
@@ -166,11 +211,6 @@ def _held(fill: VenueFill) -> Decimal:
 def _earned(fill: VenueFill) -> Decimal:
     signed = -fill.quote_quantity if fill.side == "buy" else fill.quote_quantity
     return signed - (fill.fee if fill.fee_asset == "USDT" else ZERO)
-
-
-def _ours(account: AccountLedger, approved: Sequence[OrderApproved]) -> list[VenueFill]:
-    handles = {order.client_order_id for order in approved}
-    return [fill for fill in account.fills if fill.client_order_id in handles]
 
 
 def _short(orders: Sequence[Order]) -> str:
