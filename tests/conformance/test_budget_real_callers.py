@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -20,6 +21,7 @@ from goalkick.common.adapters.budget.memory import MemoryBudget
 from goalkick.common.adapters.budget.metered import Metering, call_of, prioritised
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.config.secret import Secret
+from goalkick.common.core.errors import TransientError
 from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.events.venue import PlaceOrder
@@ -33,8 +35,9 @@ from goalkick.ingest.archive.client import History
 from goalkick.ingest.feeds.ccxt_venue import CcxtVenue
 from goalkick.ingest.settings import CcxtVenueSettings
 from goalkick.limiter.service import limiter
+from goalkick.venue.presets import preset
 from goalkick.venue.server import VenueServer
-from tests.conformance.conftest import NOWHERE
+from tests.conformance.conftest import NOWHERE, quiet_settings
 from tests.conformance.test_budget_under_flood import (
     SECRET,
     TABLE,
@@ -228,6 +231,29 @@ async def test_without_the_limiter_a_cancel_goes_and_an_order_is_not_sent(
     await trading.close()
     await client.close()
     await budget.close()
+
+
+async def test_a_good_answer_of_bybits_that_says_too_often_stops_all_calls_for_a_while() -> None:
+    async with VenueServer(quiet_settings()) as server:
+        settings = CcxtVenueSettings(
+            venue="bybit",
+            instruments=("BTC/USDT",),
+            interval=NS_PER_MINUTE,
+            endpoint=server.bybit_url,
+        )
+        async with await CcxtVenue.connect(settings, MemoryBudget(SystemClock())) as market:
+            (rules,) = (await market.rules()).values()
+            now_ns = server.clock.now_ns()
+            began = time.monotonic()
+            await market.closed_bars(rules, now_ns - 10 * NS_PER_MINUTE, now_ns)
+            assert time.monotonic() - began < 0.5
+            for each in preset("F11").faults:
+                server.faults.arm(msgspec.structs.replace(each, count=1))
+            with pytest.raises(TransientError):
+                await market.closed_bars(rules, now_ns - 10 * NS_PER_MINUTE, now_ns)
+            began = time.monotonic()
+            await market.closed_bars(rules, now_ns - 10 * NS_PER_MINUTE, now_ns)
+            assert time.monotonic() - began > 0.9
 
 
 def placements(server: VenueServer) -> int:

@@ -5,7 +5,7 @@ is signed, and tells the budget what the answer says about limits. Calls that ar
 table (other products, for example) go at ccxt's own pace.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from goalkick.common.core.budget.limits import Priority
-from goalkick.common.core.budget.venues import VENUES
+from goalkick.common.core.budget.venues import BYBIT_TOO_MANY, VENUES
 from goalkick.common.ports.budget import Budget
 
 _PRIORITY: ContextVar[Priority | None] = ContextVar("priority", default=None)
@@ -72,6 +72,10 @@ _CALLS: Mapping[str, tuple[frozenset[str], Mapping[tuple[str, str], str]]] = Map
     }
 )
 """ccxt's name of a venue -> its interfaces that the table is about, and (method, path) -> call."""
+
+_TOO_MANY: Final = f'"retCode":{BYBIT_TOO_MANY},'
+_HEAD: Final = 64
+"""Characters of an answer in which its code is looked for: it comes first."""
 
 _PRIORITIES: dict[str, Priority] = {
     "order": "open",
@@ -179,7 +183,7 @@ def metered(kind: Any, metering: Metering | None) -> Any:
         ) -> Any:
             budget.report(
                 venue,
-                status=code,
+                status=_status(venue, code, rest),
                 headers={str(name).lower(): str(value) for name, value in headers.items()},
                 account=account,
             )
@@ -187,3 +191,10 @@ def metered(kind: Any, metering: Metering | None) -> Any:
 
     Metered.__name__ = kind.__name__
     return Metered
+
+
+def _status(venue: str, status: int, rest: Sequence[Any]) -> int:
+    """What an answer says of limits: Bybit says in a good answer that it was asked too often."""
+    body = rest[0] if rest else ""
+    told = venue == "bybit" and isinstance(body, str) and _TOO_MANY in body[:_HEAD]
+    return BYBIT_TOO_MANY if told else status

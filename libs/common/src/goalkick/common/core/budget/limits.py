@@ -70,7 +70,8 @@ class VenueLimits(msgspec.Struct, frozen=True, kw_only=True):
         limits: by their names.
         calls: kind of call -> limit's name -> what one call uses of it.
         headers: reply header in lower case -> the limit whose use it tells.
-        pauses: HTTP status -> how long all calls stop, in ns, where the venue does not say.
+        pauses: HTTP status, or a venue's own code -> how long all calls stop, in ns, where the
+            venue does not say.
     """
 
     limits: tuple[Limit, ...]

@@ -10,6 +10,8 @@ from types import MappingProxyType
 from goalkick.common.core.budget.limits import Limit, VenueLimits
 from goalkick.common.values.time import NS_PER_DAY, NS_PER_MINUTE, NS_PER_MS, NS_PER_SECOND
 
+BYBIT_TOO_MANY = 10006
+"""Bybit's code in an answer with status 200: too many calls of a kind within a second."""
 _SHORT_SETTLE_NS = 250 * NS_PER_MS
 """For windows of a second: a longer margin would cost half of them."""
 
@@ -123,6 +125,7 @@ BYBIT = VenueLimits(
         403: 10 * NS_PER_MINUTE,
         429: 5 * NS_PER_SECOND,
         418: 10 * NS_PER_MINUTE,
+        BYBIT_TOO_MANY: NS_PER_SECOND,
     },
 )
 """v5, spot. Its 403 means `access too frequent` and lasts ten minutes. Bybit counts each kind of
