@@ -12,10 +12,13 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.e2e.cluster.proof import Proof
+from tests.e2e.cluster.places import TwoPlaces, home_of
+from tests.e2e.cluster.proof import Proof, Secured
 from tests.e2e.cluster.secured import reviewing
-from tests.e2e.cluster.shell import CLUSTER, ROOT, Release, run
+from tests.e2e.cluster.shell import CLUSTER, ROOT, Release, restricted, run
 
+LEGS = ("plain", "secured", "places")
+"""The broker for evaluation; one with rights, and a Vault; two releases as one platform."""
 ARTIFACTS = ROOT / "dist" / "e2e"
 
 
@@ -24,17 +27,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make e2e", description="Proves the chart on a cluster.")
     parser.add_argument("--no-images", action="store_true", help="images are there already")
     parser.add_argument("--namespace", default="goalkick-e2e", help="is removed at the end")
-    parser.add_argument("--only", choices=("plain", "secured"), help="one of the two releases")
+    parser.add_argument("--only", choices=LEGS, help="one of the three")
     parser.add_argument("--keep", action="store_true", help="leave the release where it failed")
     asked = parser.parse_args()
     began = time.monotonic()
     rows: list[tuple[str, str, float, str]] = []
     release = Release("goalkick", asked.namespace)
-    proof = Proof(release)
+    legs = {"plain": Proof(release), "secured": Secured(release), "places": TwoPlaces(release)}
     steps: list[tuple[str, Callable[[], str]]] = [("cluster", partial(cluster, release))]
-    other = Proof(release)
-    steps += proof.steps() if asked.only != "secured" else []
-    steps += other.secured() if asked.only != "plain" else []
+    for name, leg in legs.items():
+        steps += leg.steps() if asked.only in (None, name) else []
     if not asked.no_images:
         steps.insert(1, ("images", images))
     for name, work in steps:
@@ -46,14 +48,15 @@ def main() -> int:
             said, outcome = str(error), "FAILED"
         rows.append((name, outcome, time.monotonic() - at, said))
         if outcome == "FAILED":
-            release.keep_logs(ARTIFACTS)
+            for each in (release, *release.elsewhere.values()):
+                each.keep_logs(ARTIFACTS / each.namespace)
             break
     failed = rows[-1][1] == "FAILED"
     if not (failed and asked.keep):
         clean(release)
     show(
         rows,
-        [*proof.figures, *((f"{what}, secured", much) for what, much in other.figures)],
+        [(f"{name}: {what}", much) for name, leg in legs.items() for what, much in leg.figures],
         time.monotonic() - began,
     )
     if failed:
@@ -65,10 +68,7 @@ def cluster(release: Release) -> str:
     """Sees that a cluster answers, starts one if need be, and takes away an earlier run's rest."""
     run(CLUSTER, "up", limit_s=300)
     clean(release)
-    run(CLUSTER, "run", "kubectl", "create", "namespace", release.namespace)
-    for level in ("enforce", "warn"):
-        label = f"pod-security.kubernetes.io/{level}=restricted"
-        run(CLUSTER, "run", "kubectl", "label", "namespace", release.namespace, label)
+    restricted(release.namespace)
     run(CLUSTER, "volume", f"data-{release.name}-kafka-0", release.namespace)
     said = run(CLUSTER, "run", "kubectl", "version", "-o", "json")
     return "Kubernetes " + str(json.loads(said)["serverVersion"]["gitVersion"])
@@ -84,15 +84,12 @@ def images() -> str:
 
 
 def clean(release: Release) -> None:
-    """Removes the namespace and what is in it."""
-    run(
-        CLUSTER, "run", "kubectl", "delete", "namespace", release.namespace,
-        "--ignore-not-found", limit_s=180,
-    )  # fmt: skip
-    run(
-        CLUSTER, "run", "kubectl", "delete", "clusterrolebinding", reviewing(release),
-        "--ignore-not-found",
-    )  # fmt: skip
+    """Removes the namespaces and what is in them."""
+    for each in (release, home_of(release)):
+        for kind, name in (("namespace", each.namespace), ("clusterrolebinding", reviewing(each))):
+            run(
+                CLUSTER, "run", "kubectl", "delete", kind, name, "--ignore-not-found", limit_s=180
+            )  # fmt: skip
     run(CLUSTER, "volume", "--remove", f"data-{release.name}-kafka-0", release.namespace)
 
 

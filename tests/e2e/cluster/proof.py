@@ -34,18 +34,26 @@ class Proof:
     Attributes:
         release: what it is done to.
         files: of values over the chart's own.
+        sets: single values over those of the files.
         values: those of the first file.
         figures: what was measured: (what, how much).
         interruptions: (what was done, wall time, s) of all that may have held up decisions.
         began_s: wall time of the installation, s.
+        deployments: names of the strategy services.
     """
 
     release: Release
     files: tuple[Path, ...] = (VALUES,)
+    sets: tuple[str, ...] = ()
     values: dict[str, Any] = field(default_factory=lambda: yaml.safe_load(VALUES.read_text()))
     figures: list[tuple[str, str]] = field(default_factory=list)
     interruptions: list[tuple[str, float]] = field(default_factory=list)
     began_s: float = 0.0
+    deployments: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Each strategy is a service of its own."""
+        self.deployments = sorted(self.values["strategies"])
 
     def steps(self) -> list[tuple[str, Callable[[], str]]]:
         """Name and work of each step; the work returns what is to be told."""
@@ -62,24 +70,6 @@ class Proof:
             ("decisions equal one process's", self.compare),
             ("helm uninstall", self.uninstall),
         ]
-
-    def secured(self) -> list[tuple[str, Callable[[], str]]]:
-        """The same on a broker that knows who is who, in short."""
-        self.files = (VALUES, secured.VALUES)
-        return [
-            ("a broker with rights, and a Vault", self.prepare),
-            ("helm install, secured", self.install),
-            ("helm test, secured", self.test),
-            ("a strategy's pod is denied", self.trespass),
-            ("decisions equal, secured", self.compare),
-            ("helm uninstall, secured", self.uninstall),
-        ]
-
-    def prepare(self) -> str:
-        """A broker with users and rights for all workloads, and a Vault that knows their pods."""
-        names = sorted(self.values["strategies"])
-        self.release.reads_as = secured.prepare(self.release, names)
-        return "TLS, passwords, access lists, policies"
 
     def install(self) -> str:
         """Installs the chart and waits for every pod."""
@@ -160,23 +150,6 @@ class Proof:
         self._progress(f"after {GUEST} went")
         return f"{len(heard)} records of it while it was there"
 
-    def trespass(self) -> str:
-        """From a strategy's pod: its own topics and secrets, and nothing of anybody else's."""
-        said = self.release.python(
-            "strategy", TRESPASS.read_text(), Path(knocking.__file__).read_text(), "strategy",
-            self.release.namespace,
-        )  # fmt: skip
-        found = json.loads(said)
-        done = {what for what, outcome in found.items() if outcome == "done"}
-        allowed = {
-            "read goalkick.feature.vector.v1",
-            "log in as strategy",
-            "secret services/strategy/x",
-            "state key of strategy",
-        }
-        assert done == allowed, f"expected only {sorted(allowed)}, found {sorted(done)}"
-        return f"{len(found) - len(done)} of {len(found)} tries"
-
     def refuse(self) -> str:
         """A misspelt key, a parameter that only strategies know, another number of partitions."""
         wrong = {
@@ -217,8 +190,7 @@ class Proof:
 
         until(quiet, "execution to be done with what there is")
         idle_s = time.time()
-        names = sorted(self.values["strategies"])
-        deciders = decisions.topics_of(decisions.DECIDERS, names)
+        deciders = decisions.topics_of(decisions.DECIDERS, self.deployments)
         found = decisions.read(release, deciders)
         moment = decisions.complete_until(found)
         expected = decisions.embedded(self.values, moment)
@@ -270,8 +242,10 @@ class Proof:
 
     def _helm(self, command: str, *more: str, limit: str = "180s") -> None:
         files = [word for file in self.files for word in ("-f", str(file))]
+        sets = [word for value in self.sets for word in ("--set", value)]
         self.release.helm(
-            command, self.release.name, str(CHART), *files, *more, "--wait", f"--timeout={limit}",
+            command, self.release.name, str(CHART), *files, *sets, *more,
+            "--wait", f"--timeout={limit}",
         )  # fmt: skip
 
     def _upgrade(self, *values: str) -> None:
@@ -312,3 +286,44 @@ class Proof:
     def _component(self, name: str) -> str:
         labels = self.release.pods()[name]["metadata"]["labels"]
         return str(labels["app.kubernetes.io/component"])
+
+
+@dataclass
+class Secured(Proof):
+    """One run, in short, on a broker that knows who is who and what each may do, with a Vault."""
+
+    files: tuple[Path, ...] = (VALUES, secured.VALUES)
+
+    def steps(self) -> list[tuple[str, Callable[[], str]]]:
+        """Name and work of each step."""
+        return [
+            ("a broker with rights, and a Vault", self.prepare),
+            ("helm install, secured", self.install),
+            ("helm test, secured", self.test),
+            ("a strategy's pod is denied", self.trespass),
+            ("decisions equal, secured", self.compare),
+            ("helm uninstall, secured", self.uninstall),
+        ]
+
+    def prepare(self) -> str:
+        """A broker with users and rights for all workloads, and a Vault that knows their pods."""
+        self.release.reads_as = secured.prepare(self.release, self.deployments)
+        self.sets = (f"kafka.bootstrapServers={secured.broker(self.release)}",)
+        return "TLS, passwords, access lists, policies"
+
+    def trespass(self) -> str:
+        """From a strategy's pod: its own topics and secrets, and nothing of anybody else's."""
+        said = self.release.python(
+            "strategy", TRESPASS.read_text(), Path(knocking.__file__).read_text(), "strategy",
+            self.release.namespace,
+        )  # fmt: skip
+        found = json.loads(said)
+        done = {what for what, outcome in found.items() if outcome == "done"}
+        allowed = {
+            "read goalkick.feature.vector.v1",
+            "log in as strategy",
+            "secret services/strategy/x",
+            "state key of strategy",
+        }
+        assert done == allowed, f"expected only {sorted(allowed)}, found {sorted(done)}"
+        return f"{len(found) - len(done)} of {len(found)} tries"

@@ -21,10 +21,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from goalkick.common.topics import SERVICES
+from goalkick.common.topics import PARTS, SERVICES
 from tests.e2e.cluster.shell import CLUSTER, Release, forwarded, run
 
-MANIFEST = Path(__file__).with_name("secured.yaml")
+KAFKA = Path(__file__).with_name("kafka.yaml")
+VAULT = Path(__file__).with_name("vault.yaml")
 VALUES = Path(__file__).with_name("secured-values.yaml")
 VAULT_IMAGE = "goalkick-e2e-vault:0.1.0"
 GOALKICK = str(Path(sys.executable).with_name("goalkick"))
@@ -32,37 +33,48 @@ READER = "reader"
 """Who may read everything at the broker: the proof's own user."""
 
 
-def prepare(release: Release, strategies: list[str]) -> Mapping[str, str]:
+def broker(release: Release) -> str:
+    """Where the broker is, from any namespace."""
+    return f"secured-kafka.{release.namespace}.svc:9093"
+
+
+def prepare(
+    release: Release, strategies: list[str], *, home: Release | None = None, fused: bool = False
+) -> Mapping[str, str]:
     """Starts both and brings them to what the platform needs, with the commands that do that.
+
+    Args:
+        release: beside which the broker is.
+        strategies: names of strategy services.
+        home: where Vault is, and execution; None: there, too.
+        fused: whether the fused form stands in its parts' stead.
 
     Returns:
         Settings, as variables, by which a pod comes to the broker as somebody who may read all.
     """
-    titles = [s for s in SERVICES if s != "strategy"]
-    titles += ["topics", *(f"strategy-{name}" for name in strategies)]
+    home = home or release
+    for place, pod in ((release, "secured-kafka"), (home, "vault")):
+        # An earlier one knows other users, and other namespaces.
+        place.kubectl("delete", "pod", pod, "--ignore-not-found", "--grace-period=1")
+    services = {parts_of_form(service, fused) for service in SERVICES} - {"strategy"}
+    titles = [*services, "topics", *(f"strategy-{name}" for name in strategies)]
     passwords = {f"goalkick-{title}": secrets.token_hex(16) for title in titles}
     passwords[READER] = secrets.token_hex(16)
     authority = trustme.CA()
-    _secret(release, "kafka-cluster-ca-cert", {"ca.crt": authority.cert_pem.bytes()})
-    _secret(release, "vault-authority", {"ca.crt": authority.cert_pem.bytes()})
-    _secret(release, "secured-kafka", {"store.pem": _store(authority.issue_cert("secured-kafka"))})
-    vault = authority.issue_cert("vault", "127.0.0.1")
-    chain = b"".join(blob.bytes() for blob in vault.cert_chain_pems)
-    key = vault.private_key_pem.bytes()
-    _secret(release, "vault-tls", {"chain.pem": chain, "key.pem": key})
-    _secret(release, "secured-kafka-users", {n: p.encode() for n, p in passwords.items()})
+    for place in {release.namespace: release, home.namespace: home}.values():
+        _secret(place, "kafka-cluster-ca-cert", {"ca.crt": authority.cert_pem.bytes()})
     for name, password in passwords.items():
-        _secret(release, name, {"password": password.encode()})
-    _make_vault_image()
-    release.kubectl(
-        "create", "clusterrolebinding", reviewing(release), "--clusterrole=system:auth-delegator",
-        f"--serviceaccount={release.namespace}:vault",
-    )  # fmt: skip
-    release.kubectl("apply", "-f", "-", stdin=MANIFEST.read_text())
-    for pod in ("secured-kafka", "vault"):
-        release.kubectl("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=90s")
-    _give_rights(release, strategies)
-    _open_vault(release, authority)
+        place = home if name == "goalkick-execution" else release
+        _secret(place, name, {"password": password.encode()})
+    certificate = authority.issue_cert(broker(release).partition(":")[0])
+    _secret(release, "secured-kafka", {"store.pem": _store(certificate)})
+    _secret(release, "secured-kafka-users", {n: p.encode() for n, p in passwords.items()})
+    manifest = KAFKA.read_text().replace("NAMESPACE", release.namespace)
+    release.kubectl("apply", "-f", "-", stdin=manifest)
+    _start_vault(home, authority)
+    release.kubectl("wait", "pod/secured-kafka", "--for=condition=Ready", "--timeout=90s")
+    _give_rights(release, strategies, fused)
+    _open_vault(home, authority)
     return {
         "GOALKICK__RUNTIME__KAFKA__USERNAME": READER,
         "GOALKICK__RUNTIME__KAFKA__PASSWORD": "env:READER_PASSWORD",
@@ -70,17 +82,39 @@ def prepare(release: Release, strategies: list[str]) -> Mapping[str, str]:
     }
 
 
+def parts_of_form(service: str, fused: bool) -> str:
+    """The service that does a service's work."""
+    return "fused" if fused and service in PARTS["fused"] else service
+
+
 def reviewing(release: Release) -> str:
     """The name of what lets Vault ask whose token it was given."""
     return f"{release.namespace}-vault"
 
 
-def _give_rights(release: Release, strategies: list[str]) -> None:
+def _start_vault(release: Release, authority: trustme.CA) -> None:
+    _make_vault_image()
+    certificate = authority.issue_cert("vault", "127.0.0.1")
+    chain = b"".join(blob.bytes() for blob in certificate.cert_chain_pems)
+    key = certificate.private_key_pem.bytes()
+    _secret(release, "vault-authority", {"ca.crt": authority.cert_pem.bytes()})
+    _secret(release, "vault-tls", {"chain.pem": chain, "key.pem": key})
+    binding = release.kubectl(
+        "create", "clusterrolebinding", reviewing(release), "--clusterrole=system:auth-delegator",
+        f"--serviceaccount={release.namespace}:vault", "--dry-run=client", "-o", "json",
+    )  # fmt: skip
+    release.kubectl("apply", "-f", "-", stdin=binding)
+    release.kubectl("apply", "-f", "-", stdin=VAULT.read_text())
+    release.kubectl("wait", "pod/vault", "--for=condition=Ready", "--timeout=90s")
+
+
+def _give_rights(release: Release, strategies: list[str], fused: bool) -> None:
     """As an operator would: `goalkick kafka acls --apply`, from beside the broker."""
     with forwarded(release, "secured-kafka", 19092, local=19092) as port:
         config = {"runtime": {"kafka": {"bootstrap_servers": f"127.0.0.1:{port}"}}}
         named = [word for name in strategies for word in ("--deployment", name)]
-        _goalkick(config, "kafka", "acls", "--apply", *named)
+        form = ["--fused"] if fused else []
+        _goalkick(config, "kafka", "acls", "--apply", *named, *form)
 
 
 def _open_vault(release: Release, authority: trustme.CA) -> None:
