@@ -1,4 +1,4 @@
-"""Two ingest processes listen to one venue: each is killed in turn, and nothing is missing."""
+"""Two ingest processes listen to one venue: one dies, or is deaf, and nothing is missing."""
 
 import asyncio
 import contextlib
@@ -111,6 +111,13 @@ async def until_it_says(platform: Platform, moment_ns: int) -> None:
             )
 
 
+async def until_said(log: Path, event: str) -> None:
+    """Waits until a process says something."""
+    async with asyncio.timeout(WITHIN_S):
+        while not says(log, event):  # noqa: ASYNC110 -- a file tells nobody
+            await asyncio.sleep(0.02)
+
+
 def held_some(log: Path) -> bool:
     """Whether a copy ever had partitions to speak for."""
     lines = [line for line in log.read_text().splitlines() if '"partitions assigned"' in line]
@@ -137,9 +144,97 @@ async def test_either_process_may_be_killed_and_no_bar_or_trade_is_missing(
             events = await said(platform)
         finally:
             platform.close()
+    assert_whole(events)
+
+
+def assert_whole(events: Mapping[str, Sequence[Event]]) -> None:
+    """Whether no bar and no trade is missing, and none is said to be."""
     for name in (BTC, ETH):
         trades, closes = sorted(trades_of(events[name])), sorted(closes_of(events[name]))
         assert trades == list(range(trades[0], trades[-1] + 1))
         assert closes == list(range(closes[0], closes[-1] + 1, NS_PER_SECOND))
         assert len(closes) > 8
         assert not [event for event in events[name] if isinstance(event, GapDetected)]
+
+
+class Line:
+    """A line to a server that can be cut so that neither end notices: what is said is lost."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._through = asyncio.Event()
+        self._through.set()
+        self._pumps: set[asyncio.Task[None]] = set()
+
+    @contextlib.asynccontextmanager
+    async def laid(self) -> AsyncIterator[str]:
+        """Carries connections; yields its address."""
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        try:
+            yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+            for pump in (pumps := tuple(self._pumps)):
+                pump.cancel()
+            await asyncio.gather(*pumps, return_exceptions=True)
+
+    def cut(self) -> None:
+        """From now on nothing comes through, and connections stay open."""
+        self._through.clear()
+
+    def mend(self) -> None:
+        """What comes from now on comes through."""
+        self._through.set()
+
+    async def _connected(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        far, forth = await asyncio.open_connection("127.0.0.1", self._port)
+        for reader, writer in ((near, forth), (far, back)):
+            pump = asyncio.create_task(self._pump(reader, writer))
+            self._pumps.add(pump)
+            pump.add_done_callback(self._pumps.discard)
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with contextlib.suppress(ConnectionError):
+                while said := await reader.read(65_536):
+                    await self._through.wait()
+                    writer.write(said)
+                    await writer.drain()
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+
+def says(log: Path, event: str) -> bool:
+    return f'"event":"{event}"' in log.read_text()
+
+
+async def test_a_process_that_hears_nothing_leaves_its_part_to_the_other_until_it_hears_again(
+    broker: Broker, tmp_path: Path
+) -> None:
+    async with lively_venue(seconds=True) as venue, trading(venue):
+        configured = settings(venue)
+        configured["ingest"]["ccxt"]["leave_after"] = "500ms"
+        configured["ingest"]["ccxt"]["patience"] = {"bar": "1s"}
+        platform = Platform(broker.bootstrap, tmp_path, configured, PARTITIONS)
+        await platform.make_topics()
+        line, deaf = Line(int(venue.binance_url.rpartition(":")[2])), tmp_path / "ingest-0.log"
+        try:
+            async with line.laid() as address:
+                endpoints = {"GOALKICK__INGEST__CCXT__ENDPOINTS": json.dumps({"binance": address})}
+                platform.start("ingest", 0, endpoints)
+                platform.start("ingest", 1)
+                await until_listening(venue, 2)
+                await until_it_says(platform, venue.clock.now_ns())
+                line.cut()
+                await until_said(deaf, "nothing is heard: partitions are left to other copies")
+                await until_it_says(platform, venue.clock.now_ns() + NS_PER_SECOND)
+                line.mend()
+                await until_said(deaf, "something is heard again")
+                await until_it_says(platform, venue.clock.now_ns() + 4 * NS_PER_SECOND)
+                assert all(held_some(tmp_path / f"ingest-{copy}.log") for copy in (0, 1))
+                events = await said(platform)
+        finally:
+            platform.close()
+    assert_whole(events)

@@ -4,7 +4,9 @@ In this order: `KAFKA_BOOTSTRAP_SERVERS`; a Docker engine (testcontainers); Apac
 started on loopback. With none of them it says in one line what to install.
 """
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -172,11 +174,15 @@ def fetch_jars() -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody listens on, below those that connections get by themselves.
+
+    One of theirs may be taken by the time that a server binds it.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _properties(log: Path, port: int, controller: int) -> str:

@@ -9,19 +9,24 @@ import pytest
 
 from goalkick.common.adapters.clock.manual import ManualClock
 from goalkick.common.adapters.log.memory import Broker, MemoryLog
-from goalkick.common.events.market import FeedRecovered, FeedStale, InstrumentListed
+from goalkick.common.events.market import (
+    FeedRecovered,
+    FeedStale,
+    GapDetected,
+    InstrumentListed,
+)
 from goalkick.common.ports.feed import Step, Tape
 from goalkick.common.ports.log import Change
 from goalkick.common.runtime import source as source_module
 from goalkick.common.runtime.hearing import Hearing
 from goalkick.common.runtime.settings import KafkaSettings, RuntimeSettings
 from goalkick.common.runtime.source import Source
-from goalkick.common.topics import TOPICS
+from goalkick.common.topics import TOPICS, partition_of
 from goalkick.common.values.ids import InstrumentId
 from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 from tests.replay.cluster import meter
-from tests.unit.common.test_runtime_source import COUNT, NAMES, assert_whole, moment
+from tests.unit.common.test_runtime_source import COUNT, NAMES, assert_whole, moment, on
 
 ALL = frozenset(range(COUNT))
 BTC, ETH = (InstrumentId(f"test:{name}/USDT") for name in ("BTC", "ETH"))
@@ -289,6 +294,37 @@ async def test_a_copy_that_hears_again_takes_its_part_again() -> None:
         for copy in (deaf, other):
             await copy.hears(*moment(1))
         assert_whole(broker, 1)
+
+
+@pytest.mark.parametrize(("to_ns", "told"), [(30, False), (40, True)])
+async def test_what_a_deaf_copy_lacks_is_missing_only_if_no_other_copy_said_it(
+    to_ns: int, told: bool
+) -> None:
+    async with copies(0, 0) as (broker, (deaf, other)):
+        for copy in (deaf, other):
+            await copy.hears(*moment(1))
+        await deaf.falls_deaf(11)
+        await until(lambda: other.held == ALL)
+        for number in (2, 3):
+            await other.hears(*moment(number))
+        await deaf.hears_again(35)
+        await until(lambda: bool(deaf.held) and bool(other.held))
+        bars, tape = moment(5)
+        lacks = [
+            GapDetected(
+                time_ns=50,
+                instrument=InstrumentId(name),
+                from_ns=10,
+                to_ns=to_ns,
+                missing=2,
+                stream="bar",
+            )
+            for name in NAMES
+        ]
+        await deaf.hears([*lacks, *bars], tape)
+        mine = {name for name in NAMES if partition_of(name, COUNT) in deaf.held}
+        gaps = {e.instrument for e in on(broker, GapDetected) if isinstance(e, GapDetected)}
+        assert gaps == (mine if told else set())
 
 
 async def test_of_copies_that_are_all_deaf_the_last_one_stays() -> None:

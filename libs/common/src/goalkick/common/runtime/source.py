@@ -28,7 +28,7 @@ import structlog
 
 from goalkick.common.codec import protobuf
 from goalkick.common.events.base import Event
-from goalkick.common.events.market import TradePrinted
+from goalkick.common.events.market import GapDetected, TradePrinted
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.feed import Quiet, Step, Tape
 from goalkick.common.ports.log import Log, Message, Partition
@@ -379,7 +379,11 @@ class Source:
             topic = TOPIC_OF[type(event)]
             number = partition_of(event.key, self._counts[topic.name])
             output = self._outputs.get(Partition(topic.name, number))
-            if output is None or group < self._last.get(output.partition, BEFORE_ALL):
+            if output is None:
+                continue
+            last = self._last.get(output.partition, BEFORE_ALL)
+            if group < last or (type(event) is GapDetected and event.to_ns <= last.moment):
+                # It was said, or what we lack was: by the copy that had the partition meanwhile.
                 continue
             if not output.pending:
                 touched.append(output)
