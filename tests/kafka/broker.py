@@ -4,9 +4,7 @@ In this order: `KAFKA_BOOTSTRAP_SERVERS`; a Docker engine (testcontainers); Apac
 started on loopback. With none of them it says in one line what to install.
 """
 
-import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -16,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any, Protocol
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 LIBS = ROOT / ".kafka" / "libs"
@@ -171,18 +171,6 @@ def fetch_jars() -> None:
         timeout=600,
     )  # fmt: skip
     target.rename(LIBS)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on, below those that connections get by themselves.
-
-    One of theirs may be taken by the time that a server binds it.
-    """
-    while True:
-        port = random.randrange(10_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 def _properties(log: Path, port: int, controller: int) -> str:

@@ -24,7 +24,8 @@ from goalkick.common.adapters.log.connection import client_options
 from goalkick.common.config.secret import Secret
 from goalkick.common.runtime.settings import KafkaSettings
 from tests.kafka.authority import Authority
-from tests.kafka.broker import LIBS, BrokerMissingError, fetch_jars, free_port
+from tests.kafka.broker import LIBS, BrokerMissingError, fetch_jars
+from tests.ports import free_port
 
 ADMIN = "admin"
 """May do everything; with him a cluster is prepared."""

@@ -8,7 +8,6 @@ again, paused (SIGSTOP) and let go on.
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ import trustme
 
 from goalkick.common.adapters.secrets.settings import VaultSettings
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
+from tests.ports import free_port
 
 START_S = 30
 """How long it may take to be ready; about 1 s on two cores."""
@@ -50,7 +50,7 @@ class VaultServer:
     def __init__(self, *, production: bool = False) -> None:
         """Starts it and waits until it is ready, unsealed, with an empty KV engine `goalkick`."""
         self.folder = Path(tempfile.mkdtemp(prefix="goalkick-vault-"))
-        self._port = _free_port()
+        self._port = free_port()
         self.production = production
         scheme = "https" if production else "http"
         self.address = f"{scheme}://127.0.0.1:{self._port}"
@@ -213,7 +213,7 @@ class VaultServer:
             blob.write_to_path(self.folder / "cert.pem", append=True)
         (self.folder / "data").mkdir()
         (self.folder / "server.hcl").write_text(
-            _CONFIG.format(folder=self.folder, port=self._port, cluster=_free_port())
+            _CONFIG.format(folder=self.folder, port=self._port, cluster=free_port())
         )
         return self.folder / "ca.pem"
 
@@ -232,10 +232,3 @@ listener "tcp" {{
 api_addr     = "https://127.0.0.1:{port}"
 cluster_addr = "https://127.0.0.1:{cluster}"
 """
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
