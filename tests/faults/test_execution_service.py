@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.adapters.log.memory import Broker, MemoryLog
@@ -22,11 +23,13 @@ from goalkick.common.events.order import (
 from goalkick.common.events.venue import PlaceOrder, VenueRejected
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.envelope import read_event
+from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.outside import OutsideWorker
 from goalkick.common.runtime.place import Group
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Output
 from goalkick.common.runtime.wiring import Service
+from goalkick.common.telemetry.metrics import Metrics
 from goalkick.common.topics import DEAD_LETTERS, STATE_OF, TOPIC_OF, TOPICS, partition_of
 from goalkick.common.values.ids import (
     AccountId,
@@ -35,6 +38,7 @@ from goalkick.common.values.ids import (
     client_order_id,
     derive_id,
 )
+from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.execution.live import LiveExecution
 from goalkick.execution.settings import CancelAllSettings, ExecutionSettings, VenueSettings
 from goalkick.execution.standing import LOOKS
@@ -44,7 +48,6 @@ from goalkick.venue.presets import preset
 from goalkick.venue.server import VenueServer
 from tests.conformance.conftest import KEY, SECRET, quiet_settings
 from tests.faults.desk import BTC, QUICK
-from tests.replay.cluster import meter
 
 pytestmark = pytest.mark.slow
 
@@ -139,13 +142,14 @@ class Copy:
             ),
         )
         self.log = MemoryLog(world.broker)
+        self.registry = CollectorRegistry()
         self.worker = OutsideWorker(
             self.log,
             Service("execution", lambda: LiveExecution(settings), account="main", looks=LOOKS),
             CcxtVenue(settings.venue, BinanceDialect(), "main"),
             RUNTIME,
             SystemClock(),
-            meter("execution"),
+            Meter(Metrics(self.registry, "execution")),
             str(id(self)),
             grace_ns=settings.venue.recv_window + settings.venue.margin,
             leave_ns=settings.cancel_all.grace,
@@ -159,6 +163,12 @@ class Copy:
                 await asyncio.wait([self._task], timeout=0.02)
                 if self._task.done():
                     self._task.result()
+
+    @property
+    def lease_s(self) -> float:
+        """What its metrics say."""
+        labels = {"service": "execution"}
+        return self.registry.get_sample_value("goalkick_lease_seconds", labels) or 0.0
 
     async def kill(self) -> None:
         self._task.cancel()
@@ -246,6 +256,8 @@ async def test_another_copy_stands_by_and_takes_over(world: World) -> None:
     other = second if ours is first else first
     assert not other.worker.ready
     assert other.worker.tasks_running() == ["main: standing by"]
+    assert 0 < ours.lease_s <= RUNTIME.kafka.session_timeout / NS_PER_SECOND
+    assert other.lease_s == 0.0
     await ours.kill()
     await other.ready()
     world.approve()

@@ -31,6 +31,7 @@ async def test_readiness_flips_with_its_checks_and_says_which_one_failed() -> No
     async with client(make_app(Probe(checks), CollectorRegistry(), INFO)) as http:
         answer = await http.get("/readyz")
         assert answer.status_code == 503
+        assert not Probe(checks).is_ready
         assert answer.json() == {
             "status": "failing",
             "failed": {"bus connected": "no broker"},
@@ -39,6 +40,7 @@ async def test_readiness_flips_with_its_checks_and_says_which_one_failed() -> No
         wrong["bus connected"] = None
         answer = await http.get("/readyz")
         assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        assert Probe(checks).is_ready
         wrong["state restored"] = "on its way"
         answer = await http.get("/readyz")
         assert (answer.status_code, list(answer.json()["failed"])) == (503, ["state restored"])

@@ -20,6 +20,11 @@ UNITS = (
     "cash",
     "currencies",
     "well",
+    "ready",
+    "bps",
+    "ratio",
+    "positions",
+    "halts",
 )
 
 

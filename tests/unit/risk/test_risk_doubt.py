@@ -125,6 +125,13 @@ def test_info_and_metrics_tell_of_a_doubt() -> None:
         "goalkick_reserved_exposure_cash": 100.0,
         "goalkick_reserved_unknown_exposure_cash": 100.0,
         "goalkick_external_exposure_cash": 0.0,
+        "goalkick_equity_cash": 10000.0,
+        "goalkick_day_profit_cash": 0.0,
+        "goalkick_drawdown_ratio": 0.0,
+        "goalkick_positions": 0.0,
+        "goalkick_exposure_cash": 0.0,
+        "goalkick_net_exposure_cash": 0.0,
+        "goalkick_halts": 0.0,
     }
 
 

@@ -31,6 +31,28 @@ def external(core: RiskCore) -> Decimal:
     return sum((_value(book, book.external) for book in core.account.books.values()), ZERO)
 
 
+def exposure(core: RiskCore) -> Decimal:
+    """What is held, at the last prices; unsigned, quote currency."""
+    return sum((_value(book, book.position) for book in core.account.books.values()), ZERO)
+
+
+def net_exposure(core: RiskCore) -> Decimal:
+    """The same with its sign: short is negative."""
+    return sum((book.position * book.mark for book in core.account.books.values()), ZERO)
+
+
+def drawdown(core: RiskCore) -> Decimal:
+    """Fall of equity from the highest that the limit counts from, as a part of it."""
+    account = core.account
+    return max(ZERO, 1 - account.equity / account.peak) if account.peak > ZERO else ZERO
+
+
+def halts(core: RiskCore) -> int:
+    """For how many reasons no new risk is taken."""
+    standing = core.account.halts
+    return len(standing.operator) + standing.daily + standing.drawdown
+
+
 def lines(core: RiskCore, now_ns: int) -> Sequence[str]:
     """What a person should know; nothing, where there is no doubt, no halt and nobody else."""
     account = core.account
@@ -40,11 +62,11 @@ def lines(core: RiskCore, now_ns: int) -> Sequence[str]:
         for instrument, book, order, left in _working(core)
         if book.in_doubt(order)
     ]
-    halts = account.halts
-    told += [f"halted by command for {scope}" for scope in halts.operator]
-    if halts.daily:
+    standing = account.halts
+    told += [f"halted by command for {scope}" for scope in standing.operator]
+    if standing.daily:
         told.append("halted by the daily loss limit")
-    if halts.drawdown:
+    if standing.drawdown:
         told.append("halted by the drawdown limit")
     if account.external_orders or account.external_fills:
         told.append(
@@ -89,6 +111,15 @@ LOOKS = Looks(
             names.RESERVED_EXPOSURE: lambda core, _: float(reserved(core)),
             names.RESERVED_UNKNOWN_EXPOSURE: lambda core, _: float(reserved_unknown(core)),
             names.EXTERNAL_EXPOSURE: lambda core, _: float(external(core)),
+            names.EQUITY: lambda core, _: float(core.account.equity),
+            names.DAY_PROFIT: lambda core, _: float(core.account.equity - core.account.day_equity),
+            names.DRAWDOWN: lambda core, _: float(drawdown(core)),
+            names.POSITIONS: lambda core, _: float(
+                sum(1 for book in core.account.books.values() if book.position)
+            ),
+            names.EXPOSURE: lambda core, _: float(exposure(core)),
+            names.NET_EXPOSURE: lambda core, _: float(net_exposure(core)),
+            names.HALTS: lambda core, _: float(halts(core)),
         }
     ),
 )

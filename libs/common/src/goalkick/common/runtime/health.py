@@ -42,6 +42,11 @@ class Probe:
     ready: Mapping[str, Check]
     alive: Mapping[str, Check] = field(default_factory=dict)
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether /readyz would say 200 now."""
+        return all(_checked(check) is None for check in self.ready.values())
+
 
 @dataclass(frozen=True)
 class Info:

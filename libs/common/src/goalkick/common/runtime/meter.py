@@ -11,16 +11,21 @@ from goalkick.common.events.market import FeedRecovered, FeedStale
 from goalkick.common.events.order import (
     ExternalFillSeen,
     ExternalOrderSeen,
+    Fill,
     OrderCancelled,
     OrderExpired,
     OrderFilled,
+    OrderIntended,
     OrderRefused,
     OrderRejected,
+    OrderReport,
     OrderUnknown,
+    OrderWorked,
 )
 from goalkick.common.ports.log import Message, Record
 from goalkick.common.telemetry import names
 from goalkick.common.telemetry.metrics import Metrics
+from goalkick.common.values.ids import EventId
 from goalkick.common.values.time import NS_PER_SECOND
 
 _OUTCOMES: dict[type[Event], str] = {
@@ -51,6 +56,7 @@ class Meter:
         self._stale: set[tuple[str, str]] = set()
         self._feed_stale = metrics.gauge(names.FEED_STALE)
         self._stalls = metrics.counter(names.STALLS)
+        self._intended: dict[EventId, int] = {}
 
     @property
     def metrics(self) -> Metrics:
@@ -76,6 +82,8 @@ class Meter:
     def caused(self, events: Iterable[Event]) -> None:
         """What the core said; refusals and ends of orders are counted by kind."""
         for event in events:
+            if isinstance(event, OrderReport):
+                self._reported(event)
             outcome = _OUTCOMES.get(type(event))
             if outcome is not None:
                 self._counter(names.ORDERS, outcome=outcome).inc()
@@ -83,6 +91,21 @@ class Meter:
                 self._counter(names.EXTERNAL, kind=kind).inc()
             elif isinstance(event, OrderRefused):
                 self._counter(names.REFUSALS, code=event.code.value).inc()
+
+    def _reported(self, report: OrderReport) -> None:
+        """Times what the venue takes to answer, and counts what was traded at which cost."""
+        if isinstance(report, OrderIntended):
+            self._intended[report.order] = report.time_ns
+            return
+        since_ns = self._intended.pop(report.order, None)
+        if since_ns is not None:
+            seconds = (report.time_ns - since_ns) / NS_PER_SECOND
+            self._metrics.histogram(names.ANSWER_SECONDS).observe(seconds)
+        if isinstance(report, Fill):
+            self._counter(names.FILLS).inc()
+        elif isinstance(report, OrderWorked):
+            histogram = self._metrics.histogram(names.SHORTFALL_BPS, algo=report.algo)
+            histogram.observe(float(report.shortfall_bps))
 
     def fed(self, event: Event) -> None:
         """Ingest said something; counts the instruments whose feed is silent."""
@@ -116,7 +139,8 @@ class Meter:
         self._snapshot_bytes.set(size)
 
     def assigned(self, count: int) -> None:
-        """Partitions were handed out."""
+        """Partitions were handed out; who has an order now hears what becomes of it."""
+        self._intended.clear()
         self._tasks.set(count)
         self._rebalances.inc()
 

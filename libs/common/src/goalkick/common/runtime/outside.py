@@ -36,7 +36,7 @@ from goalkick.common.events.venue import VenueEvent
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.log import Log, Message, Partition, Record
 from goalkick.common.ports.venue import Venue
-from goalkick.common.runtime import wiring
+from goalkick.common.runtime import decisions, wiring
 from goalkick.common.runtime.envelope import read_event
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.place import Group
@@ -44,6 +44,7 @@ from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.standing import Standing
 from goalkick.common.runtime.task import Output
 from goalkick.common.telemetry import traces
+from goalkick.common.telemetry.names import LEASE_SECONDS
 from goalkick.common.topics import (
     DEAD_LETTERS,
     STATE_OF,
@@ -182,6 +183,7 @@ class OutsideWorker:
         self._standing = Standing(
             service.looks, lambda: [self._core] if self.ready else [], clock, meter
         )
+        meter.metrics.gauge(LEASE_SECONDS).set_function(lambda: self._lease_s_left)
 
     @property
     def stalled(self) -> bool:
@@ -192,8 +194,9 @@ class OutsideWorker:
         """The account, and what it works with."""
         if not self._owns:
             return [f"{self._service.account}: standing by"]
-        lease_s = max(0.0, self._lease_until_s - time.monotonic())
-        account = f"{self._service.account} on {self._venue.name}, lease of {lease_s:.1f} s"
+        account = (
+            f"{self._service.account} on {self._venue.name}, lease of {self._lease_s_left:.1f} s"
+        )
         return [account, *self._standing.lines()]
 
     def positions(self) -> dict[str, int]:
@@ -202,7 +205,11 @@ class OutsideWorker:
 
     def may_act(self) -> bool:
         """Whether the lease lasts: to be asked in the moment in which something is signed."""
-        return self._owns and time.monotonic() < self._lease_until_s
+        return self._lease_s_left > 0
+
+    @property
+    def _lease_s_left(self) -> float:
+        return max(0.0, self._lease_until_s - time.monotonic()) if self._owns else 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then leaves.
@@ -256,11 +263,13 @@ class OutsideWorker:
 
     async def _lost(self, numbers: Collection[int]) -> None:
         self._owns = self.ready = False
+        self._meter.assigned(0)
         self._changed.set()
 
     async def _gained(self, numbers: Collection[int]) -> None:
         self._owns = self._fresh = self._number in numbers
         self._lease_until_s = 0.0
+        self._meter.assigned(int(self._owns))
         self._changed.set()
 
     async def _renew(self) -> None:
@@ -289,6 +298,7 @@ class OutsideWorker:
                 if polling.done():
                     for record in polling.result():
                         reports += await self._take(record, moment_ns)
+                    self._meter.consumed(polling.result())
                     polling = None
                 if hearing.done():
                     reports += self._core.answer(hearing.result(), moment_ns)
@@ -419,6 +429,7 @@ class OutsideWorker:
         await self._bus.flush()
         self._meter.produced(said)
         self._meter.caused(reports)
+        decisions.tell(reports)
         if commands and not self.may_act():
             log.warning("lease has run out before an intent was carried out", intents=len(commands))
             self._changed.set()

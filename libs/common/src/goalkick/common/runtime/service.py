@@ -37,7 +37,7 @@ from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Spans
 from goalkick.common.runtime.wiring import Service
 from goalkick.common.runtime.worker import Worker
-from goalkick.common.telemetry import logs, traces
+from goalkick.common.telemetry import logs, names, traces
 from goalkick.common.telemetry.metrics import Metrics, new_registry
 from goalkick.common.topics import STATE_OF, state_of
 
@@ -179,6 +179,7 @@ async def _serve(spec: Spec[Model], loaded: Loaded[Model]) -> None:
     secrets, vault = loaded.value.secrets, loaded.value.vault
     stores = Stores(secrets, vault, os.environ, spec.name, metrics=meter.metrics)
     life = _Life(stores)
+    meter.metrics.gauge(names.READY).set_function(lambda: float(life.probe.is_ready))
     info = Info(
         spec.name,
         version("goalkick-common"),

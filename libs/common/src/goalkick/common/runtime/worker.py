@@ -18,7 +18,7 @@ from goalkick.common.events.base import Event
 from goalkick.common.events.control import Progress
 from goalkick.common.ports.clock import Clock
 from goalkick.common.ports.log import Log, Message, Partition, Record
-from goalkick.common.runtime import checkpoint, wiring
+from goalkick.common.runtime import checkpoint, decisions, wiring
 from goalkick.common.runtime.channel import Channel
 from goalkick.common.runtime.envelope import (
     TAIL,
@@ -227,6 +227,7 @@ class Worker:
             await self._bus.send(messages)
         if task.caused:
             self._meter.caused(task.caused)
+            decisions.tell(task.caused)
             task.caused.clear()
         if task.rearranged:
             task.rearranged = False

@@ -17,6 +17,10 @@ COUNT_BUCKETS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0, 10000.0)
 """From a quiet market's single event to the largest batch that the runtime polls."""
 
 
+SHORTFALL_BUCKETS = (-100.0, -30.0, -10.0, -3.0, 0.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Basis points of cost: from a market that came towards us to an order that missed its market."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """What all kinds have.
@@ -54,6 +58,9 @@ class HistogramMetric(Metric):
 
 
 BUILD_INFO = GaugeMetric("goalkick_build_info", "Always 1; tells the version.", ("version",))
+READY = GaugeMetric(
+    "goalkick_ready", "1: the service takes work, as /readyz says; 0: it does not, or stands by."
+)
 
 EVENTS_CONSUMED = CounterMetric(
     "goalkick_events_consumed_total", "Events that were read and handled.", ("topic",)
@@ -100,6 +107,45 @@ STALLS = CounterMetric(
 FEED_STALE = GaugeMetric("goalkick_feed_stale", "Instruments without fresh data now.")
 ORDERS = CounterMetric(
     "goalkick_orders_total", "Orders that came to an outcome (filled, rejected, ...).", ("outcome",)
+)
+FILLS = CounterMetric("goalkick_fills_total", "Trades of our orders.")
+ANSWER_SECONDS = HistogramMetric(
+    "goalkick_order_answer_seconds",
+    "Time from an order's intent to the first that is known of it, in seconds; 0 on paper.",
+    buckets=SECONDS_BUCKETS,
+)
+SHORTFALL_BPS = HistogramMetric(
+    "goalkick_shortfall_bps",
+    "Implementation shortfall of an order that an algo worked, in basis points; positive: cost.",
+    ("algo",),
+    buckets=SHORTFALL_BUCKETS,
+)
+LEASE_SECONDS = GaugeMetric(
+    "goalkick_lease_seconds",
+    "Time for which this copy may act at the venue, in seconds; 0: it stands by, or has lost it.",
+)
+EQUITY = GaugeMetric(
+    "goalkick_equity_cash", "Equity of the account at the last prices, in its cash."
+)
+DAY_PROFIT = GaugeMetric(
+    "goalkick_day_profit_cash",
+    "Equity less that from which the daily loss limit counts, in the account's cash.",
+)
+DRAWDOWN = GaugeMetric(
+    "goalkick_drawdown_ratio",
+    "Fall of equity from the highest that the drawdown limit counts from, as a part of it.",
+)
+POSITIONS = GaugeMetric("goalkick_positions", "Instruments of which something is held.")
+EXPOSURE = GaugeMetric(
+    "goalkick_exposure_cash",
+    "What is held, at the last prices, in the account's cash; unsigned.",
+)
+NET_EXPOSURE = GaugeMetric(
+    "goalkick_net_exposure_cash", "The same with its sign: short is negative."
+)
+HALTS = GaugeMetric(
+    "goalkick_halts",
+    "Reasons for which no new risk is taken: commands, the daily loss, the drawdown; 0: none.",
 )
 EXTERNAL = CounterMetric(
     "goalkick_external_total",
@@ -226,6 +272,7 @@ VAULT_CALLS = CounterMetric(
 
 METRICS: tuple[Metric, ...] = (
     BUILD_INFO,
+    READY,
     EVENTS_CONSUMED,
     EVENTS_PRODUCED,
     EVENTS_DUPLICATE,
@@ -240,6 +287,17 @@ METRICS: tuple[Metric, ...] = (
     STALLS,
     FEED_STALE,
     ORDERS,
+    FILLS,
+    ANSWER_SECONDS,
+    SHORTFALL_BPS,
+    LEASE_SECONDS,
+    EQUITY,
+    DAY_PROFIT,
+    DRAWDOWN,
+    POSITIONS,
+    EXPOSURE,
+    NET_EXPOSURE,
+    HALTS,
     EXTERNAL,
     EXTERNAL_EXPOSURE,
     ORDERS_UNKNOWN,
