@@ -34,6 +34,10 @@ MISSING = (
     "name in GOALKICK_CLUSTER a folder whose bin.tar.xz holds it"
 )
 
+KUBECTL_MISSING = (
+    "the tests of kustomizations need kubectl: put it on the path, or name it in KUBECTL"
+)
+
 Object = dict[str, Any]
 
 
@@ -74,6 +78,41 @@ def helm_program() -> tuple[str, str]:
             if not folder.exists():
                 unpacked.rename(folder)
     return str(folder / "hyperkube"), "helm"
+
+
+def kubectl_program() -> tuple[str, str] | None:
+    """The same of kubectl, which brings kustomize along; None: there is none."""
+    named = os.environ.get("KUBECTL") or shutil.which("kubectl")
+    if named:
+        return named, named
+    try:
+        program, _ = helm_program()
+    except HelmMissingError:
+        return None
+    return (program, "kubectl") if program.endswith("hyperkube") else None
+
+
+@cache
+def kustomized(folder: str) -> tuple[Object, ...]:
+    """The objects of a folder of deploy/k8s with a kustomization.
+
+    Raises:
+        RefusedError: it cannot be built.
+    """
+    found = kubectl_program()
+    assert found, "the caller sees to it that there is one"
+    program, name = found
+    done = subprocess.run(
+        [name, "kustomize", str(ROOT / "deploy" / "k8s" / folder)],
+        executable=program,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode:
+        raise RefusedError(done.stderr)
+    return tuple(each for each in yaml.safe_load_all(done.stdout) if each)
 
 
 def helm(*words: str) -> str:
