@@ -8,34 +8,23 @@ import asyncio
 import logging
 import os
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-from goalkick.common.adapters.log.connection import with_password
 from goalkick.common.adapters.log.kafka import KafkaLog
 from goalkick.common.adapters.log.kafka_topics import create_topics
-from goalkick.common.config.settings import load
 from goalkick.common.core.errors import GoalkickError
 from goalkick.common.events.signal import Signal
 from goalkick.common.ports.log import Partition
 from goalkick.common.runtime.commands import command, tell
 from goalkick.common.runtime.envelope import read_event
-from goalkick.common.runtime.service import ServiceSettings
+from goalkick.common.runtime.hook import platform
 from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.topics import signals_of
 
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 RECENT = 500
 """Last records of a partition among which each strategy's last word is looked for."""
-
-
-def settings() -> KafkaSettings:
-    """How the broker is reached."""
-    file = Path(tempfile.gettempdir()) / "goalkick.yaml"
-    file.write_text(os.environ["PLATFORM"])
-    kafka = load(ServiceSettings, file=file, environ=os.environ).value.runtime.kafka
-    return with_password(kafka, os.environ)
 
 
 async def say(kafka: KafkaSettings, word: str, scope: str) -> None:
@@ -82,7 +71,7 @@ async def flatten(kafka: KafkaSettings, deployment: str) -> None:
 
 async def main() -> None:
     """Does what ACTION says."""
-    kafka, deployment, action = settings(), os.environ["DEPLOYMENT"], os.environ["ACTION"]
+    kafka, deployment, action = platform(os.environ), os.environ["DEPLOYMENT"], os.environ["ACTION"]
     if action == "topics":
         for name, new in (await create_topics(kafka, [deployment])).items():
             if new:

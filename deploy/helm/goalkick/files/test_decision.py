@@ -9,22 +9,19 @@ import asyncio
 import logging
 import os
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from goalkick.common.adapters.log.access import full_name
-from goalkick.common.adapters.log.connection import client_options, with_password
+from goalkick.common.adapters.log.connection import client_options
 from goalkick.common.adapters.log.kafka_topics import wanted_topics
-from goalkick.common.config.settings import load
 from goalkick.common.events.market import BarClosed
 from goalkick.common.events.order import OrderApproved, OrderFilled
 from goalkick.common.ports.log import Partition, Record
 from goalkick.common.runtime.envelope import header_of, read_event, read_place_of
-from goalkick.common.runtime.service import ServiceSettings
+from goalkick.common.runtime.hook import platform
 from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.telemetry import traces
 from goalkick.common.topics import TOPIC_OF
@@ -96,12 +93,9 @@ async def records(kafka: KafkaSettings) -> AsyncIterator[Record]:
 
 async def main() -> None:
     """Returns when the chain was seen."""
-    file = Path(tempfile.gettempdir()) / "goalkick.yaml"
-    file.write_text(os.environ["PLATFORM"])
-    kafka = load(ServiceSettings, file=file, environ=os.environ).value.runtime.kafka
     pursuit = Pursuit(os.environ["EXPECT"])
     began = time.monotonic()
-    async for record in records(with_password(kafka, os.environ)):
+    async for record in records(platform(os.environ)):
         if pursuit.follow(record):
             print(f"after   {time.monotonic() - began:.1f} s")
             return

@@ -157,6 +157,25 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- mergeOverwrite $said $ours | toJson }}
 {{- end }}
 
+{{/*
+What of the section `budget` the limiter's clients must be told, as JSON: where it is, the limits that it goes by, and
+how many copies may be cut off from it at once, those of a rolling update included.
+*/}}
+{{- define "goalkick.budget" -}}
+{{- $copies := 0 }}
+{{- range $component := list "ingest" "execution" }}
+{{- $service := include "goalkick.service" (dict "root" $ "component" $component) | fromJson }}
+{{- if $service.enabled }}
+{{- $most := ternary $service.autoscaling.maxReplicas $service.replicas $service.autoscaling.enabled }}
+{{- $copies = add $copies $most 1 }}
+{{- end }}
+{{- end }}
+{{- $budget := dict "limiter" (printf "http://%s-limiter.%s.svc:8095" (include "goalkick.fullname" .) .Release.Namespace) }}
+{{- if $copies }}{{ $_ := set $budget "copies" $copies }}{{ end }}
+{{- with dig "limiter" "limits" dict .Values.config }}{{ $_ := set $budget "limits" . }}{{ end }}
+{{- $budget | toJson }}
+{{- end }}
+
 {{/* The configuration file of one workload: its own sections and no other's. */}}
 {{- define "goalkick.config" -}}
 {{- $values := .root.Values }}
@@ -175,7 +194,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 {{- if has .component (list "ingest" "execution") }}
 {{- $budget := deepCopy ($config.budget | default dict) }}
 {{- if include "goalkick.here" (dict "root" .root "component" "limiter") }}
-{{- $_ := set $budget "limiter" (printf "http://%s-limiter.%s.svc:8095" (include "goalkick.fullname" .root) .root.Release.Namespace) }}
+{{- $budget = mergeOverwrite (include "goalkick.budget" .root | fromJson) $budget }}
 {{- end }}
 {{- with $budget }}{{ $_ := set $file "budget" . }}{{ end }}
 {{- end }}
