@@ -1,5 +1,7 @@
 """Times in candle files: recognised by type and size, never guessed in silence."""
 
+import re
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +19,8 @@ _UNITS = (
 _NUMBER = r"^[0-8]?[0-9]{1,18}(\.0*)?$"
 """What an int64 holds."""
 _HALF_DAYS = r"^(?P<day>\d{4}-\d\d-\d\d) (?P<hour>0?[1-9]|1[0-2])-(?P<half>AM|PM)$"
+_TOO_FINE = re.compile(r"\.\d{6}\d*[1-9]")
+"""Parts of a microsecond, which `datetime` would leave out in silence."""
 _TOO_LARGE = 2.0**62
 _MISSING = -1
 _SAMPLE = 100
@@ -66,16 +70,26 @@ def read_times(column: pa.Array) -> Times:
 def _iso(text: pa.Array) -> Times:
     if _mask(pc.match_substring_regex(text[:_SAMPLE], _HALF_DAYS)).mean() > 0.5:
         text = _from_half_days(text)
-    for zone in ("UTC", None):
-        try:
-            return _moments(text.cast(pa.timestamp("us", tz=zone)), "ISO text")
-        except pa.ArrowInvalid:
-            continue
-    # The lenient way, cell by cell; pandas is heavy and therefore not loaded before.
-    import pandas as pd  # noqa: PLC0415
+    for unit in ("us", "ns"):
+        for zone in ("UTC", None):
+            try:
+                return _moments(text.cast(pa.timestamp(unit, tz=zone)), "ISO text")
+            except pa.ArrowInvalid:
+                continue
+    # The lenient way, cell by cell: forms may be mixed, and a cell may be no time.
+    moments = [_moment(cell) for cell in text.to_pylist()]
+    return _moments(pa.array(moments, pa.timestamp("us", tz="UTC")), "ISO text")
 
-    moments = pd.to_datetime(text.to_pandas(), utc=True, format="ISO8601", errors="coerce")
-    return _moments(pa.array(moments), "ISO text")
+
+def _moment(cell: str) -> datetime | None:
+    """ISO text as a moment, in UTC where it names no zone; None: it is none, or too fine for us."""
+    if _TOO_FINE.search(cell):
+        return None
+    try:
+        found = datetime.fromisoformat(cell)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _from_half_days(text: pa.Array) -> pa.Array:
