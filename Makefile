@@ -81,7 +81,7 @@ bench: $(VENV)/.dev ## measure (ARGS="--short" for less); fails on a wrong answe
 	$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/.dev ## renew the locked requirements
-	@for name in run dev; do \
+	@for name in run train dev; do \
 	  $(BIN)/uv pip compile -q --upgrade --universal --no-strip-extras --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --custom-compile-command "make lock" \
 	    requirements/$$name.in -o requirements/$$name.txt; \

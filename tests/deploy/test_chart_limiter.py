@@ -12,12 +12,16 @@ from goalkick.common.adapters.budget.settings import open_budget
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.config.sections import SECTIONS
 from goalkick.common.config.settings import load
+from goalkick.common.runtime.service import ServiceSettings
 from goalkick.execution.service import ExecutionServiceSettings
 from goalkick.ingest.service import IngestServiceSettings
 from goalkick.limiter.service import LimiterServiceSettings, limiter
 from tests.deploy.chart import PRODUCTION, Object, RefusedError, config_of, named, render
 
-CALLERS = {"ingest": IngestServiceSettings, "execution": ExecutionServiceSettings}
+CALLERS: dict[str, type[ServiceSettings]] = {
+    "ingest": IngestServiceSettings,
+    "execution": ExecutionServiceSettings,
+}
 LIMITS = "config.limiter.limits.binance.weight.amount=1234"
 
 callers = pytest.mark.parametrize("caller", CALLERS)
@@ -32,7 +36,7 @@ def settings(objects: list[Object], service: str, tmp_path: Path) -> Any:
     file = tmp_path / f"{service}.yaml"
     file.write_text(yaml.safe_dump(config_of(objects, service)))
     model = CALLERS.get(service, LimiterServiceSettings)
-    return load(model, file=file, environ={}, other_sections=SECTIONS).value  # type: ignore[type-var]
+    return load(model, file=file, environ={}, other_sections=SECTIONS).value
 
 
 @callers

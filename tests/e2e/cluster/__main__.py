@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from goalkick.common.topics import AROUND, SERVICES
 from tests.e2e.cluster.places import TwoPlaces, home_of
 from tests.e2e.cluster.proof import Proof, Secured
 from tests.e2e.cluster.secured import reviewing
@@ -75,9 +76,11 @@ def cluster(release: Release) -> str:
 
 
 def images() -> str:
-    """Builds all images and gives them to the cluster."""
+    """Builds the images that run in it and gives them to the cluster."""
     prefix, tag = os.environ.get("PREFIX", "goalkick-"), os.environ.get("TAG", "")
-    built = run(CLUSTER, "run", str(ROOT / "deploy/images/build"), limit_s=900).splitlines()
+    named = (*SERVICES, *AROUND, "kafka")
+    build = str(ROOT / "deploy/images/build")
+    built = run(CLUSTER, "run", build, *named, limit_s=900).splitlines()
     names = [line.split("\t")[0] for line in built if line.startswith(prefix) and tag in line]
     run(CLUSTER, "load", *names, limit_s=600)
     return f"{len(names)} images"
