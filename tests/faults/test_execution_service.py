@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry
 
 from goalkick.common.adapters.clock.system import SystemClock
 from goalkick.common.adapters.log.memory import Broker, MemoryLog
+from goalkick.common.adapters.secrets.settings import SecretsSettings, VaultSettings
+from goalkick.common.adapters.secrets.stores import Stores
 from goalkick.common.config.secret import Secret
 from goalkick.common.events.base import Event, Side
 from goalkick.common.events.control import Progress
@@ -26,6 +28,7 @@ from goalkick.common.runtime.envelope import read_event
 from goalkick.common.runtime.meter import Meter
 from goalkick.common.runtime.outside import OutsideWorker
 from goalkick.common.runtime.place import Group
+from goalkick.common.runtime.service import Life
 from goalkick.common.runtime.settings import RuntimeSettings
 from goalkick.common.runtime.task import Output
 from goalkick.common.runtime.wiring import Service
@@ -256,6 +259,12 @@ async def test_another_copy_stands_by_and_takes_over(world: World) -> None:
     other = second if ours is first else first
     assert not other.worker.ready
     assert other.worker.tasks_running() == ["main: standing by"]
+    assert (ours.worker.stands_by, other.worker.stands_by) == (False, True)
+    for copy in (ours, other):
+        life = Life(Stores(SecretsSettings(), VaultSettings(), {}, "execution"))
+        assert not life.probe.is_ready
+        life.pump = copy.worker
+        assert life.probe.is_ready, "a copy that stands by can take over"
     assert 0 < ours.lease_s <= RUNTIME.kafka.session_timeout / NS_PER_SECOND
     assert other.lease_s == 0.0
     await ours.kill()

@@ -172,7 +172,7 @@ class OutsideWorker:
         self._outputs: dict[str, Output] = {}
         self._offsets: dict[Partition, int] = {}
         self._core: OutsideCore
-        self._owns = self._fresh = False
+        self._owns = self._fresh = self._grouped = False
         self._lease_until_s = 0.0
         self._epoch = 0
         self._changed = asyncio.Event()
@@ -189,6 +189,11 @@ class OutsideWorker:
     def stalled(self) -> bool:
         """Nothing is waited for."""
         return False
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether another copy has the account: this one is as it should be, and has no work."""
+        return self._grouped and not self._owns
 
     def tasks_running(self) -> Sequence[str]:
         """The account, and what it works with."""
@@ -267,6 +272,7 @@ class OutsideWorker:
         self._changed.set()
 
     async def _gained(self, numbers: Collection[int]) -> None:
+        self._grouped = True
         self._owns = self._fresh = self._number in numbers
         self._lease_until_s = 0.0
         self._meter.assigned(int(self._owns))

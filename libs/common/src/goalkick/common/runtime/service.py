@@ -178,7 +178,7 @@ async def _serve(spec: Spec[Model], loaded: Loaded[Model]) -> None:
     meter = Meter(Metrics(registry, spec.name))
     secrets, vault = loaded.value.secrets, loaded.value.vault
     stores = Stores(secrets, vault, os.environ, spec.name, metrics=meter.metrics)
-    life = _Life(stores)
+    life = Life(stores)
     meter.metrics.gauge(names.READY).set_function(lambda: float(life.probe.is_ready))
     info = Info(
         spec.name,
@@ -221,7 +221,7 @@ async def _serve(spec: Spec[Model], loaded: Loaded[Model]) -> None:
     log.info("stopped")
 
 
-class _Life:
+class Life:
     """What the pages tell of a process: before its pump is there, and after.
 
     Attributes:
@@ -230,24 +230,33 @@ class _Life:
     """
 
     def __init__(self, stores: Stores) -> None:
+        """Has no pump yet; whoever makes one sets it."""
         self.pump: Pump | None = None
         self.probe = Probe(
             {
                 "secrets fresh": stores.fresh,
                 "bus connected": lambda: self._unless("connected", "not connected yet"),
-                "partitions assigned and state restored": lambda: self._unless("ready", "not yet"),
+                "partitions assigned and state restored": self._working,
                 "inputs fresh": self._inputs,
             }
         )
 
     def tasks_running(self) -> Sequence[str]:
+        """What runs here, for people."""
         return () if self.pump is None else self.pump.tasks_running()
 
     def positions(self) -> Mapping[str, int]:
+        """Partition -> offset up to which it was handled."""
         return {} if self.pump is None else self.pump.positions()
 
     def _unless(self, attribute: str, wrong: str) -> str | None:
         return None if getattr(self.pump, attribute, False) else wrong
+
+    def _working(self) -> str | None:
+        # A copy that stands by can take over; were it not ready, a rollout would wait for ever.
+        if getattr(self.pump, "stands_by", False):
+            return None
+        return self._unless("ready", "not yet")
 
     def _inputs(self) -> str | None:
         return "an input is silent" if self.pump is not None and self.pump.stalled else None

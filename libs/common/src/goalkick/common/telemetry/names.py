@@ -59,7 +59,7 @@ class HistogramMetric(Metric):
 
 BUILD_INFO = GaugeMetric("goalkick_build_info", "Always 1; tells the version.", ("version",))
 READY = GaugeMetric(
-    "goalkick_ready", "1: the service takes work, as /readyz says; 0: it does not, or stands by."
+    "goalkick_ready", "1: this copy works or can take over, as /readyz says; 0: it cannot."
 )
 
 EVENTS_CONSUMED = CounterMetric(
