@@ -172,6 +172,7 @@ def values() -> Schema:
                             {
                                 "protocol": {"enum": ["plaintext", "ssl", "sasl_ssl"]},
                                 "userPrefix": TEXT,
+                                "accessLists": WHETHER,
                                 "authority": SECRET_KEY,
                             }
                         ),

@@ -88,6 +88,7 @@ def test_each_service_understands_what_it_is_told(
         ("topics.replication=3", "expected 1 with the evaluation broker"),
         ("kafka.security.protocol=sasl_ssl", "expected plaintext with the evaluation broker"),
         ("kafka.security.authority.secret=ca", "expected none with protocol plaintext"),
+        ("kafka.security.accessLists=true", "expected a protocol that says who is who"),
         ("services.ingest.persistence.size=1Gi", "expected kind StatefulSet"),
         (",".join(LIVE), "expected tradingKeys.existingSecret"),
         (f"{FUSED},services.feature.enabled=false", "services.feature.enabled: expected true"),
@@ -227,6 +228,22 @@ def test_each_workload_is_somebody_else_to_kafka_and_mounts_its_own_secret() -> 
         kind = "Deployment" if title.startswith("strategy") else "StatefulSet"
         volumes = {v["name"]: v for v in pod_specs(objects)[f"{kind}/goalkick-{title}"]["volumes"]}
         assert volumes["kafka-user"]["secret"]["secretName"] == f"goalkick-{title}"
+
+
+def test_access_lists_are_made_before_the_topics_by_a_user_of_their_own() -> None:
+    objects = rendered("fused")
+    access, topics = (named(objects, "Job", f"goalkick-{name}") for name in ("access", "topics"))
+    weights = [int(j["metadata"]["annotations"]["helm.sh/hook-weight"]) for j in (access, topics)]
+    assert weights[0] < weights[1]
+    pod = access["spec"]["template"]["spec"]
+    volumes = {v["name"]: v for v in pod["volumes"]}
+    assert volumes["kafka-user"]["secret"]["secretName"] == user_name("access", None)
+    assert {"name": "FUSED", "value": "true"} in pod["containers"][0]["env"]
+
+
+def test_nobody_makes_access_lists_unless_it_is_wanted() -> None:
+    objects = rendered("secured")
+    assert "goalkick-access" not in {o["metadata"]["name"] for o in objects}
 
 
 def test_vault_gets_a_token_that_is_for_it_alone() -> None:

@@ -76,4 +76,4 @@ class TwoPlaces(Proof):
 
 
 def _serves(labels: dict[str, str]) -> bool:
-    return labels["app.kubernetes.io/component"] not in ("topics", "test")
+    return labels["app.kubernetes.io/component"] not in ("access", "topics", "test")

@@ -279,7 +279,7 @@ class Proof:
         names = []
         for name, pod in self.release.pods().items():
             labels = pod["metadata"]["labels"]
-            if labels["app.kubernetes.io/component"] not in ("kafka", "topics", "test"):
+            if labels["app.kubernetes.io/component"] not in ("kafka", "access", "topics", "test"):
                 names.append(name)
         return names
 

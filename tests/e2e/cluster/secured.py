@@ -41,7 +41,7 @@ def broker(release: Release) -> str:
 def prepare(
     release: Release, strategies: list[str], *, home: Release | None = None, fused: bool = False
 ) -> Mapping[str, str]:
-    """Starts both and brings them to what the platform needs, with the commands that do that.
+    """Starts both and brings them to what the platform needs; the chart makes the access lists.
 
     Args:
         release: beside which the broker is.
@@ -57,7 +57,7 @@ def prepare(
         # An earlier one knows other users, and other namespaces.
         place.kubectl("delete", "pod", pod, "--ignore-not-found", "--grace-period=1")
     services = {parts_of_form(service, fused) for service in SERVICES} - {"strategy"}
-    titles = [*services, "topics", *(f"strategy-{name}" for name in strategies)]
+    titles = [*services, "topics", "access", *(f"strategy-{name}" for name in strategies)]
     passwords = {f"goalkick-{title}": secrets.token_hex(16) for title in titles}
     passwords[READER] = secrets.token_hex(16)
     authority = trustme.CA()
@@ -73,7 +73,6 @@ def prepare(
     release.kubectl("apply", "-f", "-", stdin=manifest)
     _start_vault(home, authority)
     release.kubectl("wait", "pod/secured-kafka", "--for=condition=Ready", "--timeout=90s")
-    _give_rights(release, strategies, fused)
     _open_vault(home, authority)
     return {
         "GOALKICK__RUNTIME__KAFKA__USERNAME": READER,
@@ -106,15 +105,6 @@ def _start_vault(release: Release, authority: trustme.CA) -> None:
     release.kubectl("apply", "-f", "-", stdin=binding)
     release.kubectl("apply", "-f", "-", stdin=VAULT.read_text())
     release.kubectl("wait", "pod/vault", "--for=condition=Ready", "--timeout=90s")
-
-
-def _give_rights(release: Release, strategies: list[str], fused: bool) -> None:
-    """As an operator would: `goalkick kafka acls --apply`, from beside the broker."""
-    with forwarded(release, "secured-kafka", 19092, local=19092) as port:
-        config = {"runtime": {"kafka": {"bootstrap_servers": f"127.0.0.1:{port}"}}}
-        named = [word for name in strategies for word in ("--deployment", name)]
-        form = ["--fused"] if fused else []
-        _goalkick(config, "kafka", "acls", "--apply", *named, *form)
 
 
 def _open_vault(release: Release, authority: trustme.CA) -> None:
