@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from goalkick.common.events.base import Event
+from goalkick.common.events.control import Progress
 from goalkick.common.events.market import BarClosed, GapDetected, TradePrinted
 from goalkick.common.runtime.envelope import read_event
 from goalkick.common.topics import TOPIC_OF
-from goalkick.common.values.time import NS_PER_SECOND
+from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
 from goalkick.venue.engine.model import Side
 from goalkick.venue.server import VenueServer
 from tests.conformance.feed_listener import BTC, ETH, lively_venue, place, trade
@@ -60,6 +61,13 @@ async def said(platform: Platform) -> Mapping[str, Sequence[Event]]:
         if isinstance(event, BarClosed | TradePrinted | GapDetected):
             found[event.instrument].setdefault(event.id, event)
     return {name: list(events.values()) for name, events in found.items()}
+
+
+async def promises(platform: Platform) -> set[int]:
+    """Times between bars up to which readers were told that nothing is to come."""
+    found = map(read_event, await platform.read([TOPIC_OF[BarClosed].name]))
+    times = {event.time_ns for event in found if isinstance(event, Progress)}
+    return {time_ns for time_ns in times if time_ns % NS_PER_SECOND > NS_PER_MS}
 
 
 def trades_of(events: Sequence[Event]) -> list[int]:
@@ -217,6 +225,7 @@ async def test_a_process_that_hears_nothing_leaves_its_part_to_the_other_until_i
         configured = settings(venue)
         configured["ingest"]["ccxt"]["leave_after"] = "500ms"
         configured["ingest"]["ccxt"]["patience"] = {"bar": "1s"}
+        configured["ingest"]["ccxt"]["quiet_every"] = "100ms"
         platform = Platform(broker.bootstrap, tmp_path, configured, PARTITIONS)
         await platform.make_topics()
         line, deaf = Line(int(venue.binance_url.rpartition(":")[2])), tmp_path / "ingest-0.log"
@@ -234,7 +243,9 @@ async def test_a_process_that_hears_nothing_leaves_its_part_to_the_other_until_i
                 await until_said(deaf, "something is heard again")
                 await until_it_says(platform, venue.clock.now_ns() + 4 * NS_PER_SECOND)
                 assert all(held_some(tmp_path / f"ingest-{copy}.log") for copy in (0, 1))
-                events = await said(platform)
+                events, promised = await said(platform), await promises(platform)
         finally:
             platform.close()
     assert_whole(events)
+    # Between the bars readers were told that nothing was to come up to then.
+    assert len(promised) > 20
