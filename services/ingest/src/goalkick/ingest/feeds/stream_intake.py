@@ -362,17 +362,8 @@ class Intake:
         answers: list[tuple[int, Any]] = []
         while since_ns + interval_ns <= self.closed_ns(id_, self._clock.now_ns()):
             wanted = min(limit, (self._clock.now_ns() - since_ns) // interval_ns + 1)
-            body = await self._requests.ask(
-                partial(
-                    self._dialect.ask_bars,
-                    client,
-                    symbol,
-                    self._timeframe,
-                    since_ns,
-                    interval_ns,
-                    wanted,
-                )
-            )
+            asked = client, symbol, self._timeframe, since_ns, interval_ns, wanted
+            body = await self._requests.ask(partial(self._dialect.ask_bars, *asked))
             now_ns = self._clock.now_ns()
             answers.append((now_ns, body))
             page = self.bars_in(id_, body, now_ns)
