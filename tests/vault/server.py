@@ -21,6 +21,7 @@ import trustme
 
 from goalkick.common.adapters.secrets.settings import VaultSettings
 from goalkick.common.values.time import NS_PER_MS, NS_PER_SECOND
+from tests.freezing import freeze
 from tests.ports import free_port
 
 START_S = 30
@@ -138,7 +139,7 @@ class VaultServer:
 
     def pause(self) -> None:
         """SIGSTOP: connections are taken, nothing is answered."""
-        self._process.send_signal(signal.SIGSTOP)
+        freeze(self._process.pid)
 
     def go_on(self) -> None:
         """SIGCONT; waits until it answers."""

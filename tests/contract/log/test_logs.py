@@ -14,6 +14,7 @@ from goalkick.common.runtime.settings import KafkaSettings
 from goalkick.common.testing.contracts.log import Cluster, LogContract, fill, read
 from goalkick.common.values.time import NS_PER_SECOND
 from tests.contract.log.clusters import KafkaCluster, MemoryCluster, kafka_cluster
+from tests.freezing import freeze
 from tests.kafka.broker import Broker, LocalBroker
 
 
@@ -87,7 +88,7 @@ class TestKafkaLog(LogContract):
 @contextlib.contextmanager
 def frozen(broker: LocalBroker) -> Iterator[None]:
     """A broker that answers nothing."""
-    os.kill(broker.pid, signal.SIGSTOP)
+    freeze(broker.pid)
     try:
         yield
     finally:
