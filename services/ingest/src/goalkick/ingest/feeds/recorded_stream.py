@@ -234,7 +234,7 @@ class _Line:
 
     def _take_bars(self, id_: InstrumentId, body: Any, now_ns: int) -> None:
         """Takes a page of bars; as long as others follow, the live feed waited for them."""
-        page = self._intake.bars_in(id_, body, now_ns)
+        page = self._intake.closed(id_, self._intake.bars_in(id_, body), now_ns)
         pages = self._pages.setdefault(id_, [])
         pages += page
         closed_ns = self._intake.closed_ns(id_, now_ns)

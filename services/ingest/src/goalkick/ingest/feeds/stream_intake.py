@@ -51,6 +51,7 @@ none comes."""
 TRADES_WAIT_S = 5.0
 """How long trades wait for those that are missing before them."""
 
+_ALL_NS = 2**63 - 1  # no bar is later
 _STREAMS = {"bars": Kind.BAR, "trades": Kind.TRADE, "quotes": Kind.QUOTE, "books": Kind.BOOK}
 
 
@@ -357,16 +358,15 @@ class Intake:
     async def _ask_bars(self, id_: InstrumentId) -> None:
         settings, client, limit = self._settings, self._requests.client, self._dialect.bars_limit
         symbol, interval_ns = self._symbols[id_], settings.interval
-        key = "bars", id_
         since_ns = self._bars.known_ns(id_)
-        answers: list[tuple[int, Any]] = []
+        answers: list[tuple[int, list[BarClosed]]] = []
         while since_ns + interval_ns <= self.closed_ns(id_, self._clock.now_ns()):
             wanted = min(limit, (self._clock.now_ns() - since_ns) // interval_ns + 1)
             asked = client, symbol, self._timeframe, since_ns, interval_ns, wanted
             body = await self._requests.ask(partial(self._dialect.ask_bars, *asked))
-            now_ns = self._clock.now_ns()
-            answers.append((now_ns, body))
-            page = self.bars_in(id_, body, now_ns)
+            now_ns, found = self._clock.now_ns(), self.bars_in(id_, body)
+            answers.append((now_ns, found))
+            page = self.closed(id_, found, now_ns)
             if page and page[-1].time_ns > since_ns:
                 since_ns = page[-1].time_ns
             elif wanted == limit:
@@ -374,29 +374,35 @@ class Intake:
                 since_ns += limit * interval_ns
             else:
                 break
-        self._errands.succeeded(key)
-        self._errands.put_off(key, settings.poll)
-        if answers:
-            self._connection.note(lambda *_: self._take_answers(id_, answers))
+        self._errands.succeeded(("bars", id_))
+        self._errands.put_off(("bars", id_), settings.poll)
+        if not answers:
+            return
+
+        def take(*_: object) -> None:
+            # What has closed is looked at in the order of what is heard, as a replay does.
+            self.take_bars(id_, [b for at, bars in answers for b in self.closed(id_, bars, at)])
+
+        self._connection.note(take)
 
     def closed_ns(self, id_: InstrumentId, now_ns: int) -> int:
         """Up to when an instrument's bars are closed: a later one was told, or it is long ago."""
         settled_ns, held = now_ns - self._settings.settle, self._held.get(id_)
         return max(settled_ns, held[-1].open_time_ns) if held else settled_ns
 
-    def bars_in(self, id_: InstrumentId, body: Any, now_ns: int) -> list[BarClosed]:
-        """The bars of an answer that have closed, oldest first.
+    def bars_in(self, id_: InstrumentId, body: Any) -> list[BarClosed]:
+        """The bars of an answer, those that are under way included, oldest first.
 
         Raises:
             InvalidDataError: it is no such answer.
         """
-        closed_ns = self.closed_ns(id_, now_ns)
-        told = self._parser.bars(id_, body, closed_ns, self._settings.interval)
+        told = self._parser.bars(id_, body, _ALL_NS, self._settings.interval)
         return [bar for bar in told if isinstance(bar, BarClosed)]
 
-    def _take_answers(self, id_: InstrumentId, answers: Sequence[tuple[int, Any]]) -> None:
-        # Which of them have closed is looked at in the order of what is heard, as a replay does.
-        self.take_bars(id_, [bar for at, body in answers for bar in self.bars_in(id_, body, at)])
+    def closed(self, id_: InstrumentId, bars: Sequence[BarClosed], now_ns: int) -> list[BarClosed]:
+        """Those bars that have closed."""
+        closed_ns = self.closed_ns(id_, now_ns)
+        return [bar for bar in bars if bar.time_ns <= closed_ns]
 
     def take_bars(self, id_: InstrumentId, found: Sequence[BarClosed]) -> None:
         """The venue told its bars up to now."""
