@@ -316,14 +316,7 @@ class RiskCore:
         refusal = first_refusal(self._proposal(book, missing, reducing))
         if refusal is None:
             self._settle(signal, book, slot, wanted)
-            plain = book.wanted and not (self._works or book.worked)
-            if plain and reducing and book.working:
-                plain = book.carries(missing)
-            return (
-                (self._approve(signal, book, missing, reducing, signal.reason),)
-                if plain
-                else self._send(signal, book, missing, reducing)
-            )
+            return self._send(signal, book, missing, reducing)
         refused = self._refuse(signal, slot, missing, refusal)
         if reducing or expected * missing >= 0:
             return refused

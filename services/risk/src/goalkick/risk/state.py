@@ -204,6 +204,8 @@ class Book(msgspec.Struct):
         order leaves, and does not know of what it adds. A bracket stays beside an order that adds
         to the position. Where an order would reduce what is only on its way: all that is.
         """
+        if not self.working:
+            return []
         if self.reduces(quantity) and not self.carries(quantity):
             return [order for order in self.working if order not in self.recalled]
         sign = 1 if quantity > ZERO else -1
