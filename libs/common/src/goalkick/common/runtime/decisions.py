@@ -3,7 +3,8 @@
 The log is for reading alone: what was decided stands on the topics, exactly and for good.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import structlog
 
@@ -21,23 +22,35 @@ def tell(events: Iterable[Event]) -> None:
     To be called when they are on their way: a line takes some 50 µs.
     """
     for event in events:
-        if isinstance(event, OrderApproved):
-            log.info("order approved", **_order(event), order=event.order, kind=event.kind.value)
-        elif isinstance(event, OrderRefused):
-            code, reason = event.code.value, event.detail
-            log.info("order refused", **_order(event), code=code, reason=reason)
-        elif isinstance(event, OrderUnknown):
-            log.warning(
-                "order's fate is unknown",
-                account=event.account,
-                instrument=event.instrument,
-                order=event.order,
-                reason=event.reason,
-            )
-        elif isinstance(event, TradingHalted):
-            log.warning("trading halted", **_control(event))
-        elif isinstance(event, TradingResumed):
-            log.info("trading resumed", **_control(event))
+        line = _LINES.get(type(event))
+        if line is not None:
+            line(event)
+
+
+def _approved(event: OrderApproved) -> None:
+    log.info("order approved", **_order(event), order=event.order, kind=event.kind.value)
+
+
+def _refused(event: OrderRefused) -> None:
+    log.info("order refused", **_order(event), code=event.code.value, reason=event.detail)
+
+
+def _unknown(event: OrderUnknown) -> None:
+    log.warning(
+        "order's fate is unknown",
+        account=event.account,
+        instrument=event.instrument,
+        order=event.order,
+        reason=event.reason,
+    )
+
+
+def _halted(event: TradingHalted) -> None:
+    log.warning("trading halted", **_control(event))
+
+
+def _resumed(event: TradingResumed) -> None:
+    log.info("trading resumed", **_control(event))
 
 
 def _order(event: OrderApproved | OrderRefused) -> dict[str, str]:
@@ -53,3 +66,13 @@ def _order(event: OrderApproved | OrderRefused) -> dict[str, str]:
 
 def _control(event: TradingHalted | TradingResumed) -> dict[str, str]:
     return {"scope": event.scope, "issuer": event.issuer, "reason": event.reason}
+
+
+_LINES: Mapping[type[Event], Callable[[Any], None]] = {
+    OrderApproved: _approved,
+    OrderRefused: _refused,
+    OrderUnknown: _unknown,
+    TradingHalted: _halted,
+    TradingResumed: _resumed,
+}
+"""Kind of event -> what writes its line; most kinds have none."""
