@@ -118,8 +118,22 @@ class PaperVenueCore:
                 left -= traded.quantity if isinstance(traded, VenueTraded) else ZERO
             if traded is not None:
                 answers.append(traded)
-        self._tidy(bar.instrument, bar, answers)
-        return answers
+        self._tidy(bar.instrument)
+        return [*answers, *self._ended(bar)] if self._state.book[bar.instrument] else answers
+
+    def _ended(self, bar: BarClosed) -> Sequence[Event]:
+        """Ends the orders that may not wait any longer than a bar that they have seen."""
+        book = self._state.book[bar.instrument]
+        hasty = [
+            resting
+            for resting in book
+            if resting.order.time_in_force is TimeInForce.IMMEDIATE
+            and bar.open_time_ns >= resting.order.time_ns
+        ]
+        ends = [self._expired(resting, bar.time_ns) for resting in hasty]
+        if ends:
+            self._tidy(bar.instrument)
+        return ends
 
     def _expired(self, resting: _Resting, time_ns: int) -> Event:
         resting.remaining = ZERO
@@ -289,25 +303,10 @@ class PaperVenueCore:
                 return resting
         return None
 
-    def _tidy(
-        self,
-        instrument: InstrumentId,
-        bar: BarClosed | None = None,
-        answers: list[Event] | None = None,
-    ) -> None:
-        """Drops what has nothing left to trade, and what a bar ends that may not wait."""
+    def _tidy(self, instrument: InstrumentId) -> None:
+        """Drops what has nothing left to trade."""
         book = [each for each in self._state.book.get(instrument, ()) if each.remaining]
         self._state.book[instrument] = book
-        if book and bar is not None and answers is not None:
-            self._end_hasty(book, bar, answers)
-
-    def _end_hasty(self, book: list[_Resting], bar: BarClosed, answers: list[Event]) -> None:
-        for resting in (*book,):
-            order = resting.order
-            hasty = order.time_in_force is TimeInForce.IMMEDIATE
-            if hasty and bar.open_time_ns >= order.time_ns:
-                answers.append(self._expired(resting, bar.time_ns))
-                book.remove(resting)
 
 
 def _sums_up(bar: BarClosed, last: BarClosed) -> bool:
