@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from goalkick.common.core.errors import SettingsError
-from goalkick.common.runtime.hook import platform
+from goalkick.common.core.errors import SettingsError, TransientError
+from goalkick.common.runtime import hook
+from goalkick.common.runtime.hook import once_reachable, platform
 
 TREE = Path(__file__).parents[3]
 SCRIPTS = [
+    TREE / "deploy" / "helm" / "goalkick" / "files" / "make_access.py",
     TREE / "deploy" / "helm" / "goalkick" / "files" / "make_topics.py",
     TREE / "deploy" / "helm" / "goalkick" / "files" / "test_decision.py",
     TREE / "deploy" / "helm" / "goalkick-strategy" / "files" / "hook.py",
@@ -50,3 +52,41 @@ def test_what_cannot_be_is_refused(environ: dict[str, str], wrong: str) -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_every_job_uses_it(script: Path) -> None:
     assert "platform(os.environ)" in script.read_text()
+
+
+class Broker:
+    """Is there when it has been asked so often."""
+
+    def __init__(self, after: int, error: type[Exception] = TransientError) -> None:
+        self.asked = 0
+        self._after = after
+        self._error = error
+
+    async def ask(self) -> str:
+        self.asked += 1
+        if self.asked <= self._after:
+            raise self._error("not there")
+        return "here"
+
+
+@pytest.fixture(autouse=True)
+def brief(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hook, "_PAUSE_S", 0.0)
+
+
+async def test_a_broker_is_asked_again_until_it_is_there() -> None:
+    broker = Broker(after=3)
+    assert await once_reachable(broker.ask) == "here"
+    assert broker.asked == 4
+
+
+async def test_a_broker_that_does_not_come_in_time_is_told() -> None:
+    with pytest.raises(TransientError, match="not there"):
+        await once_reachable(Broker(after=10**9).ask, patience_s=0.0)
+
+
+async def test_what_a_broker_cannot_do_is_not_asked_again() -> None:
+    broker = Broker(after=1, error=SettingsError)
+    with pytest.raises(SettingsError):
+        await once_reachable(broker.ask)
+    assert broker.asked == 1

@@ -13,28 +13,20 @@ from goalkick.common.adapters.log import kafka_acls
 from goalkick.common.adapters.log.access import access_table
 from goalkick.common.adapters.log.grants import all_grants
 from goalkick.common.core.errors import SettingsError, TransientError
-from goalkick.common.runtime.hook import platform
+from goalkick.common.runtime.hook import once_reachable, platform
 
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-PATIENCE_S = 240
 
 
 async def main() -> None:
     """Tries until the broker answers or patience ends."""
-    kafka = platform(os.environ)
-    table = access_table(os.environ["DEPLOYMENTS"].split(), fused=os.environ["FUSED"] == "true")
-    grants = all_grants(table, kafka.installation)
-    until = asyncio.get_running_loop().time() + PATIENCE_S
-    while True:
-        try:
-            found = await kafka_acls.apply(kafka, grants)
-            break
-        except SettingsError as error:
-            sys.exit(f"access: {error}")
-        except TransientError as error:
-            if asyncio.get_running_loop().time() > until:
-                sys.exit(f"access: {error}")
-            await asyncio.sleep(0.5)
+    deployments, fused = os.environ["DEPLOYMENTS"].split(), os.environ["FUSED"] == "true"
+    try:
+        kafka = platform(os.environ)
+        grants = all_grants(access_table(deployments, fused=fused), kafka.installation)
+        found = await once_reachable(lambda: kafka_acls.apply(kafka, grants))
+    except (SettingsError, TransientError) as error:
+        sys.exit(f"access: {error}")
     print(len(found.missing), "rights given now,", len(grants) - len(found.missing), "were there")
     if found.extra:
         print(len(found.extra), "more than needed; `goalkick kafka acls --prune` takes them away")
