@@ -21,7 +21,6 @@ from goalkick.common.values.ids import (
     client_order_id,
     derive_id,
 )
-from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO, round_nearest
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.execution.live import LiveExecution
@@ -32,6 +31,7 @@ from goalkick.venue.engine import model
 from goalkick.venue.server import VenueServer
 from goalkick.venue.settings import FlowSettings
 from tests.conformance.conftest import KEY, SECRET, quiet_settings
+from tests.conformance.listed import rules_on
 
 D = Decimal
 BTC = InstrumentId("binance:BTC/USDT")
@@ -76,16 +76,7 @@ class Floor:
         self.volume = ZERO
         self.bar_ns = time.time_ns()
         server.exchange.subscribe(self._traded)
-        listing = server.exchange.listings[PAIR]
-        rules = Instrument(
-            id=BTC,
-            base="BTC",
-            quote="USDT",
-            tick_size=listing.tick_size,
-            lot_size=listing.lot_size,
-            min_quantity=listing.min_quantity,
-            min_notional=listing.min_notional,
-        )
+        rules = rules_on(server, BTC)
         self.do(InstrumentListed(time_ns=1, instrument=BTC, rules=rules))
 
     @property

@@ -13,7 +13,6 @@ from goalkick.common.events.base import Side
 from goalkick.common.events.order import OrderKind, TimeInForce
 from goalkick.common.events.venue import PlaceOrder, VenueRejected, VenueTraded
 from goalkick.common.values.ids import InstrumentId, client_order_id, derive_id
-from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO
 from goalkick.execution.routing import LeftOut, Portion, Route, VenueBook, route
 from goalkick.execution.settings import VenueSettings
@@ -22,6 +21,7 @@ from goalkick.execution.venues.ccxt import CcxtVenue
 from goalkick.venue.server import VenueServer
 from goalkick.venue.settings import MarketSettings
 from tests.conformance.conftest import KEY, SECRET, quiet_settings
+from tests.conformance.listed import books_on
 
 pytestmark = pytest.mark.slow
 
@@ -64,23 +64,7 @@ class Pair:
 
     def books(self, side: Side) -> list[VenueBook]:
         """What they offer now to whoever takes on a side."""
-        found = []
-        for name, server in self.servers.items():
-            listing = server.exchange.listings["BTC/USDT"]
-            depth = server.exchange.depth("BTC/USDT")
-            rules = Instrument(
-                id=BTC,
-                base="BTC",
-                quote="USDT",
-                tick_size=listing.tick_size,
-                lot_size=listing.lot_size,
-                min_quantity=listing.min_quantity,
-                min_notional=listing.min_notional,
-                taker_fee=listing.taker_fee,
-            )
-            levels = depth.asks if side is Side.BUY else depth.bids
-            found.append(VenueBook(venue=name, rules=rules, levels=levels))
-        return found
+        return books_on(self.servers, BTC, side)
 
     async def execute(self, side: Side, portions: tuple[Portion, ...]) -> Decimal:
         """Sends each portion to its venue; what was paid in all, in quote currency."""

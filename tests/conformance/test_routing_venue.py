@@ -43,6 +43,7 @@ from goalkick.venue.faults import Action, Fault, Point
 from goalkick.venue.presets import USER, preset
 from goalkick.venue.server import VenueServer
 from tests.conformance.conftest import KEY, SECRET, quiet_settings
+from tests.conformance.listed import books_on
 from tests.conformance.test_routing_on_two_venues import BTC, MARKETS, ORDERS, brute_force
 
 pytestmark = pytest.mark.slow
@@ -74,22 +75,7 @@ class Floor:
 
     def books(self, side: Side) -> list[VenueBook]:
         """What both offer to whoever takes a side."""
-        found = []
-        for name, server in self.servers.items():
-            listing, depth = server.exchange.listings["BTC/USDT"], server.exchange.depth("BTC/USDT")
-            rules = Instrument(
-                id=BTC,
-                base="BTC",
-                quote="USDT",
-                tick_size=listing.tick_size,
-                lot_size=listing.lot_size,
-                min_quantity=listing.min_quantity,
-                min_notional=listing.min_notional,
-                taker_fee=listing.taker_fee,
-            )
-            levels = depth.asks if side is Side.BUY else depth.bids
-            found.append(VenueBook(venue=name, rules=rules, levels=levels))
-        return found
+        return books_on(self.servers, BTC, side)
 
     async def trade(self, side: Side, quantity: str, limit: str = "") -> Sequence[Event]:
         """One order, until it has ended; what was said of it."""

@@ -25,12 +25,12 @@ from goalkick.common.runtime.place import Group
 from goalkick.common.runtime.task import Output
 from goalkick.common.topics import TOPIC_OF, partition_of
 from goalkick.common.values.ids import AccountId, EventId, StrategyId, client_order_id, derive_id
-from goalkick.common.values.instruments import Instrument
 from goalkick.common.values.money import ZERO
 from goalkick.common.values.time import NS_PER_SECOND
 from goalkick.venue.presets import preset
 from goalkick.venue.server import VenueServer
 from tests.conformance.conftest import quiet_settings
+from tests.conformance.listed import rules_on
 from tests.faults.desk import BTC
 from tests.faults.test_execution_service import World
 
@@ -55,16 +55,7 @@ def list_rules(world: World) -> None:
     topic = TOPIC_OF[InstrumentListed]
     place = Partition(topic.name, partition_of(BTC, topic.partitions))
     output = Output(topic, place, "ingest")
-    listing = world.server.exchange.listings["BTC/USDT"]
-    rules = Instrument(
-        id=BTC,
-        base="BTC",
-        quote="USDT",
-        tick_size=listing.tick_size,
-        lot_size=listing.lot_size,
-        min_quantity=listing.min_quantity,
-        min_notional=listing.min_notional,
-    )
+    rules = rules_on(world.server, BTC)
     output.pending.append((InstrumentListed(time_ns=1, instrument=BTC, rules=rules), b""))
     for message in output.close(Group(1, 0)):
         world.broker.append(message)

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from goalkick.common.topics import PARTS, SERVICES
+from goalkick.common.adapters.log.access import access_table, user_name
 from tests.e2e.cluster.shell import CLUSTER, Release, forwarded, run
 
 KAFKA = Path(__file__).with_name("kafka.yaml")
@@ -56,9 +56,8 @@ def prepare(
     for place, pod in ((release, "secured-kafka"), (home, "vault")):
         # An earlier one knows other users, and other namespaces.
         place.kubectl("delete", "pod", pod, "--ignore-not-found", "--grace-period=1")
-    services = {parts_of_form(service, fused) for service in SERVICES} - {"strategy"}
-    titles = [*services, "topics", "access", *(f"strategy-{name}" for name in strategies)]
-    passwords = {f"goalkick-{title}": secrets.token_hex(16) for title in titles}
+    users = [user_name(who, None) for who in access_table(strategies, fused=fused)]
+    passwords = {user: secrets.token_hex(16) for user in users}
     passwords[READER] = secrets.token_hex(16)
     authority = trustme.CA()
     for place in {release.namespace: release, home.namespace: home}.values():
@@ -79,11 +78,6 @@ def prepare(
         "GOALKICK__RUNTIME__KAFKA__PASSWORD": "env:READER_PASSWORD",
         "READER_PASSWORD": passwords[READER],
     }
-
-
-def parts_of_form(service: str, fused: bool) -> str:
-    """The service that does a service's work."""
-    return "fused" if fused and service in PARTS["fused"] else service
 
 
 def reviewing(release: Release) -> str:
