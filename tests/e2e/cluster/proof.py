@@ -14,6 +14,7 @@ import yaml
 from goalkick.common.events.signal import Signal
 from goalkick.common.runtime.envelope import read_event
 from goalkick.common.topics import signals_of
+from tests.deploy.chart import CASES, rendered
 from tests.e2e.cluster import decisions, secured
 from tests.e2e.cluster.shell import CHART, STRATEGY_CHART, CommandFailedError, Release, until
 from tests.kafka import knocking
@@ -58,6 +59,7 @@ class Proof:
     def steps(self) -> list[tuple[str, Callable[[], str]]]:
         """Name and work of each step; the work returns what is to be told."""
         return [
+            ("server-side dry run", self.dry_run),
             ("helm install", self.install),
             ("helm test", self.test),
             ("metrics of every pod", self.metrics),
@@ -70,6 +72,17 @@ class Proof:
             ("decisions equal one process's", self.compare),
             ("helm uninstall", self.uninstall),
         ]
+
+    def dry_run(self) -> str:
+        """The API server takes every rendering that tests know, and keeps none of it."""
+        served, count = set(self.release.kubectl("api-versions").split()), 0
+        for case in CASES:
+            # Kinds of operators that are not there cannot be asked about.
+            objects = [each for each in rendered(case) if each["apiVersion"] in served]
+            manifest = yaml.safe_dump_all(objects)
+            self.release.kubectl("apply", "--dry-run=server", "-f", "-", stdin=manifest)
+            count += len(objects)
+        return f"{count} objects of {len(CASES)} renderings"
 
     def install(self) -> str:
         """Installs the chart and waits for every pod."""
